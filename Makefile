@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+# Dispatch: two programs, dispatchd and dispatch-runner, over one common library.
+#   make            both programs            make demo    watch a prompt become a pull request
+#   make test       all tests                make lint    format, layers, clang-tidy, cppcheck
+#   make help       everything else
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD ?= build
+SANITIZE ?=
+VERSION := $(shell cat VERSION)
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
+
+# Debian packages that a build or a test run needs; hack/packages installs what is missing.
+ifneq ($(filter-out help format clean,$(or $(MAKECMDGOALS),all)),)
+ifndef SKIP_PACKAGES
+PACKAGES_READY := $(shell hack/packages >&2 && echo yes)
+ifneq ($(PACKAGES_READY),yes)
+$(error packages are missing, see above)
+endif
+endif
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+    -Wold-style-definition -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 \
+    -Wnull-dereference -Wundef -Werror
+ifeq ($(SANITIZE),)
+HARDENING := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
+    -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero \
+    -fno-delete-null-pointer-checks -fPIE
+LINK_HARDENING := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code -Wl,--as-needed
+ifneq ($(findstring clang,$(CC)),)
+HARDENING += -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang
+endif
+else
+HARDENING := -O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+LINK_HARDENING := -fsanitize=$(SANITIZE)
+endif
+
+LIBRARIES := libcurl libcjson openssl libmicrohttpd yaml-0.1 sqlite3
+LIBRARY_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
+COMMON_LIBS := $(shell pkg-config --libs libcurl libcjson openssl yaml-0.1 2>/dev/null) -lpthread
+CONTROLPLANE_LIBS := $(shell pkg-config --libs libmicrohttpd sqlite3 2>/dev/null) $(COMMON_LIBS)
+
+CPPFLAGS += -D_GNU_SOURCE -DDISPATCH_VERSION='"$(VERSION)"' -Icommon $(LIBRARY_CFLAGS)
+CFLAGS += -std=gnu11 -g $(WARNINGS) $(HARDENING)
+LDFLAGS += $(LINK_HARDENING)
+
+COMMON_SOURCES := $(wildcard common/*/*.c)
+CONTROLPLANE_SOURCES := $(filter-out controlplane/main.c,$(wildcard controlplane/*/*.c))
+RUNNER_SOURCES := $(filter-out runner-image/main.c,$(wildcard runner-image/*.c))
+SUPPORT_SOURCES := $(wildcard tests/support/*.c)
+UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
+CONTRACT_SOURCES := $(wildcard tests/contract/test_*.c)
+API_SOURCES := $(wildcard tests/api/test_*.c)
+BENCH_SOURCES := $(wildcard tests/bench/*.c)
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+tests = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES)) \
+    $(patsubst tests/%.c,$(BUILD)/tests/%,$(CONTRACT_SOURCES) $(API_SOURCES))
+
+.PHONY: all help demo test check e2e bench fuzz lint format format-check check-layers asan tsan \
+    valgrind test-clang clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/dispatchd $(BUILD)/dispatch-runner
+
+help:
+	@sed -n '2,6p' Makefile | sed 's/^# //'
+	@echo '  make asan | tsan | valgrind   the tests under a checker'
+	@echo '  make e2e     the slow end-to-end suites'
+	@echo '  make bench   dispatches per second beside the floor'
+	@echo '  make fuzz    each parser for a minute (FUZZ_SECONDS=n)'
+	@echo '  make format  put the sources into shape'
+	@echo '  make test TEST=json/test_json   one test program; T=test_name picks in it'
+
+# --- Building -----------------------------------------------------------------------------
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(INCLUDES) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/controlplane/%.o: INCLUDES = -Icontrolplane
+$(BUILD)/obj/runner-image/%.o: INCLUDES = -Irunner-image
+$(BUILD)/obj/tests/%.o: INCLUDES = -Icontrolplane -Irunner-image -Itests/support -Itests/fuzz
+
+$(BUILD)/libcommon.a: $(call objects,$(COMMON_SOURCES))
+$(BUILD)/libcontrolplane.a: $(call objects,$(CONTROLPLANE_SOURCES)) $(BUILD)/obj/gen/migrations.o
+$(BUILD)/librunner.a: $(call objects,$(RUNNER_SOURCES))
+$(BUILD)/libsupport.a: $(call objects,$(SUPPORT_SOURCES))
+$(BUILD)/%.a:
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+# The folder of migrations as an array.
+MIGRATIONS := $(sort $(wildcard controlplane/store/migrations/*.sql))
+$(BUILD)/gen/migrations.c: $(MIGRATIONS) hack/embed-migrations
+	@mkdir -p $(@D)
+	$(Q)hack/embed-migrations $(MIGRATIONS) > $@
+$(BUILD)/obj/gen/migrations.o: $(BUILD)/gen/migrations.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Icontrolplane $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/dispatchd: $(BUILD)/obj/controlplane/main.o $(BUILD)/libcontrolplane.a $(BUILD)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONTROLPLANE_LIBS)
+$(BUILD)/dispatch-runner: $(BUILD)/obj/runner-image/main.o $(BUILD)/librunner.a $(BUILD)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS)
+
+TEST_LIBRARIES := $(BUILD)/libsupport.a $(BUILD)/libcontrolplane.a $(BUILD)/librunner.a \
+    $(BUILD)/libcommon.a
+$(BUILD)/tests/contract/%: $(BUILD)/obj/tests/contract/%.o $(TEST_LIBRARIES)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONTROLPLANE_LIBS) -lcmocka
+$(BUILD)/tests/api/%: $(BUILD)/obj/tests/api/%.o $(TEST_LIBRARIES)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONTROLPLANE_LIBS) -lcmocka
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(TEST_LIBRARIES)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONTROLPLANE_LIBS) -lcmocka
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(TEST_LIBRARIES)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONTROLPLANE_LIBS)
+
+# Every input a fuzzer ever found is run again by `make test`, with any compiler.
+REPLAYS := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/replay/%,$(FUZZ_SOURCES))
+$(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/replay.o $(TEST_LIBRARIES)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONTROLPLANE_LIBS)
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# --- Testing ------------------------------------------------------------------------------
+
+TESTS = $(if $(TEST),$(BUILD)/tests/$(TEST),$(call tests))
+
+test: all $(TESTS) $(REPLAYS)
+ifeq ($(TEST),)
+	@for replay in $(REPLAYS); do \
+	    printf '%s: ' "$$replay"; $$replay tests/fuzz/corpus/$$(basename $$replay)/* || exit 1; done
+endif
+	@BUILD=$(BUILD) tests/run $(TESTS)
+ifeq ($(TEST),)
+	@BUILD=$(BUILD) tests/run-e2e --short
+endif
+
+e2e: all
+	@BUILD=$(BUILD) tests/run-e2e --full
+
+asan:
+	$(MAKE) BUILD=build/asan SANITIZE=address,undefined test
+tsan:
+	$(MAKE) BUILD=build/tsan SANITIZE=thread test
+test-clang:
+	$(MAKE) BUILD=build/clang CC=clang test
+valgrind: $(TESTS)
+	@BUILD=$(BUILD) tests/run --valgrind $(filter-out $(BUILD)/tests/contract/% $(BUILD)/tests/api/%,$(TESTS))
+
+bench: all $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_SOURCES))
+	@BUILD=$(BUILD) tests/bench/run
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(FUZZ_SOURCES)
+
+demo: all
+	@BUILD=$(BUILD) hack/demo
+
+# --- Linting ------------------------------------------------------------------------------
+
+C_FILES := $(shell git ls-files -co --exclude-standard '*.c' '*.h' 2>/dev/null)
+SCRIPTS := $(shell git grep -lI --untracked -E '^\#!/(usr/bin/env (ba)?sh|bin/(ba)?sh)' -- hack tests .ci 2>/dev/null)
+
+format:
+	clang-format -i $(C_FILES)
+format-check:
+	clang-format --dry-run --Werror $(C_FILES)
+check-layers:
+	hack/check-layers
+lint: format-check check-layers $(BUILD)/gen/migrations.c
+	hack/lint-tidy $(COMMON_SOURCES) $(CONTROLPLANE_SOURCES) controlplane/main.c $(RUNNER_SOURCES) runner-image/main.c
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
+	    --inline-suppr --suppressions-list=hack/cppcheck-suppressions -D_GNU_SOURCE \
+	    -DDISPATCH_VERSION='""' -Icommon -Icontrolplane -Irunner-image common controlplane runner-image
+	shellcheck -x $(SCRIPTS)
+
+clean:
+	rm -rf $(BUILD)
