@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/alloc.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static void *need(void *memory)
+{
+    static const char last_words[] = "out of memory\n";
+
+    if (memory)
+        return memory;
+    /* Nothing here may allocate; a failing write changes nothing. */
+    if (write(STDERR_FILENO, last_words, sizeof(last_words) - 1) < 0)
+        abort();
+    abort();
+}
+
+void *xcalloc(size_t count, size_t size)
+{
+    return need(calloc(count ? count : 1, size ? size : 1));
+}
+
+void *xrealloc(void *old, size_t size)
+{
+    return need(realloc(old, size ? size : 1));
+}
+
+char *xstrdup(const char *text)
+{
+    return text ? need(strdup(text)) : NULL;
+}
+
+char *xstrndup(const char *text, size_t length)
+{
+    return need(strndup(text, length));
+}
+
+char *xasprintf(const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list args;
+
+    va_start(args, fmt);
+    if (vasprintf(&text, fmt, args) < 0)
+        text = NULL;
+    va_end(args);
+    return need(text);
+}

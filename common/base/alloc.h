@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_ALLOC_H
+#define BASE_ALLOC_H
+#include "base/scoped.h"
+
+/*
+ * Memory that is always there: each of these stops the process with one line on stderr when
+ * the system has none left, and the supervisor starts it again. Sizes are bounded where
+ * bytes come in, never here. What they return is the caller's, released with free().
+ */
+void *xcalloc(size_t count, size_t size) CHECKED;
+void *xrealloc(void *old, size_t size) CHECKED;
+char *xstrdup(const char *text) CHECKED; /* xstrdup(NULL) is NULL */
+char *xstrndup(const char *text, size_t length) CHECKED;
+char *xasprintf(const char *fmt, ...) CHECKED PRINTF_LIKE(1, 2);
+#endif
