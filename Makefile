@@ -17,7 +17,9 @@ say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 # Debian packages that a build or a test run needs; hack/packages installs what is missing.
 ifneq ($(filter-out help format clean,$(or $(MAKECMDGOALS),all)),)
 ifndef SKIP_PACKAGES
-PACKAGES_READY := $(shell hack/packages >&2 && echo yes)
+PACKAGE_GROUPS := $(filter lint format-check valgrind bench fuzz e2e,$(MAKECMDGOALS)) \
+    $(if $(filter e2e,$(MAKECMDGOALS)),openapi)
+PACKAGES_READY := $(shell CC="$(CC)" hack/packages $(PACKAGE_GROUPS) >&2 && echo yes)
 ifneq ($(PACKAGES_READY),yes)
 $(error packages are missing, see above)
 endif
@@ -188,9 +190,11 @@ format:
 format-check:
 	clang-format --dry-run --Werror $(C_FILES)
 check-layers:
+	hack/check-layers --self-test
 	hack/check-layers
 lint: format-check check-layers $(BUILD)/gen/migrations.c
-	hack/lint-tidy $(COMMON_SOURCES) $(CONTROLPLANE_SOURCES) controlplane/main.c $(RUNNER_SOURCES) runner-image/main.c
+	tests/run --self-test
+	BUILD=$(BUILD) hack/lint-tidy $(COMMON_SOURCES) $(CONTROLPLANE_SOURCES) controlplane/main.c $(RUNNER_SOURCES) runner-image/main.c
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
 	    --inline-suppr --suppressions-list=hack/cppcheck-suppressions -D_GNU_SOURCE \
 	    -DDISPATCH_VERSION='""' -Icommon -Icontrolplane -Irunner-image common controlplane runner-image
