@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "launch/job_env.h"
+
+#include "base/alloc.h"
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Handed on when dispatchd has them: how to reach the network, and the model providers. */
+static const char *const passed[] = {
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "GOOGLE_GEMINI_BASE_URL",
+    "OPENROUTER_API_KEY",
+    "GROQ_API_KEY",
+    "MISTRAL_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "XAI_API_KEY",
+};
+
+#define OURS_MAX 16
+
+static void put(struct job_env *env, const char *name, const char *value)
+{
+    env->values[env->count++] = xasprintf("%s=%s", name, value);
+}
+
+static void put_number(struct job_env *env, const char *name, const char *before, int number)
+{
+    env->values[env->count++] = xasprintf("%s=%s%d", name, before, number);
+}
+
+static void put_inside(struct job_env *env, const char *name, const char *dir,
+                       const char *inside)
+{
+    env->values[env->count++] = xasprintf("%s=%s/%s", name, dir, inside);
+}
+
+void job_env_make(struct job_env *out, const struct job_spec *spec, const char *job_dir,
+                  const char *ca_file, int token_fd)
+{
+    const char *path = getenv("PATH");
+    char run[ID_TEXT_SIZE];
+
+    id_text(spec->run, run);
+    *out = (struct job_env){
+        .values = xcalloc(OURS_MAX + ARRAY_SIZE(passed) + 1, sizeof(*out->values)),
+    };
+    put(out, "PATH", path && *path ? path : DEFAULT_PATH);
+    put(out, "HOME", job_dir);
+    put_inside(out, "TMPDIR", job_dir, "tmp");
+    put(out, "LANG", "C.UTF-8");
+    put(out, "DISPATCH_URL", spec->url);
+    put(out, "DISPATCH_RUN_ID", run);
+    put_number(out, "DISPATCH_ATTEMPT", "", spec->attempt);
+    put_number(out, "DISPATCH_TASK_TOKEN_FILE", "/proc/self/fd/", token_fd);
+    put_inside(out, "DISPATCH_WORK_DIR", job_dir, "work");
+    put_inside(out, "DISPATCH_TERMINATION_LOG", job_dir, "outcome.json");
+    if (ca_file)
+        put(out, "DISPATCH_CA_FILE", ca_file);
+    for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
+        const char *value = getenv(passed[i]);
+
+        if (value && *value)
+            put(out, passed[i], value);
+    }
+}
+
+void job_env_done(struct job_env *env)
+{
+    for (size_t i = 0; i < env->count; i++)
+        free(env->values[i]);
+    free(env->values);
+    *env = (struct job_env){0};
+}
