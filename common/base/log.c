@@ -6,11 +6,19 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log_writer.h"
 #include "base/utf8.h"
 
 /* A line is cut here, so that a hostile value can't fill a disk one line at a time. */
 #define LINE_MAX_BYTES 8192
 #define VALUE_MAX_BYTES 2048
+
+/* Zeroing eight kilobytes a line (-ftrivial-auto-var-init) would cost more than the line. */
+#if defined(__has_attribute) && __has_attribute(uninitialized)
+#define LINE_UNINITIALIZED __attribute__((uninitialized))
+#else
+#define LINE_UNINITIALIZED
+#endif
 
 static _Atomic int lowest_level = LOG_LEVEL_INFO;
 static _Thread_local const char *request_of_thread;
@@ -123,16 +131,14 @@ static bool stderr_is_terminal(void)
     return is == 1;
 }
 
-void log_write(enum log_level level, const char *sentence, const struct log_field *fields,
-               size_t n_fields)
+/* A function of its own, so that a line that isn't wanted costs no line's worth of stack. */
+static void write_line(enum log_level level, const char *sentence,
+                       const struct log_field *fields, size_t n_fields)
 {
+    struct line line LINE_UNINITIALIZED;
+    bool json = !stderr_is_terminal();
     int saved = errno;
-    struct line line;
-    bool json;
 
-    if (!log_enabled(level))
-        return;
-    json = !stderr_is_terminal();
     line.size = 0;
     begin_line(&line, level, sentence, json);
     if (request_of_thread) {
@@ -145,10 +151,15 @@ void log_write(enum log_level level, const char *sentence, const struct log_fiel
     if (json)
         line.text[line.size++] = '}';
     line.text[line.size++] = '\n';
-    /* Where stderr is gone there is nobody to tell. */
-    if (write(STDERR_FILENO, line.text, line.size) < 0)
-        errno = saved;
+    log_writer_put(line.text, line.size);
     errno = saved;
+}
+
+void log_write(enum log_level level, const char *sentence, const struct log_field *fields,
+               size_t n_fields)
+{
+    if (log_enabled(level))
+        write_line(level, sentence, fields, n_fields);
 }
 
 void log_set_level(enum log_level level)

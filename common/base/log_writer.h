@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_LOG_WRITER_H
+#define BASE_LOG_WRITER_H
+#include <stddef.h>
+
+/*
+ * Takes log lines to stderr. Until log_writer_start every line is one write(2) by its caller.
+ * From then on a thread writes what has gathered, so that the caller only copies; when more
+ * than LOG_GATHERED_MAX bytes wait, callers wait too: no line is lost. Safe from any thread.
+ */
+#define LOG_GATHERED_MAX (1024 * 1024)
+
+/* A second start changes nothing. Where no thread can be had, lines go on as before. */
+void log_writer_start(void);
+/* Writes what has gathered and ends the thread; also done at exit. */
+void log_writer_stop(void);
+
+/* For log.c: one whole line. */
+void log_writer_put(const char *line, size_t size);
+#endif

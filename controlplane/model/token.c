@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/token.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "crypto/random.h"
+
+#define INTEGRATION_PREFIX_LENGTH (sizeof(INTEGRATION_TOKEN_PREFIX) - 1)
+#define TASK_PREFIX_LENGTH (sizeof(TASK_TOKEN_PREFIX) - 1)
+#define INTEGRATION_TOKEN_SIZE (INTEGRATION_PREFIX_LENGTH + RANDOM_BASE62_LENGTH + 1)
+#define TASK_TOKEN_SIZE (TASK_PREFIX_LENGTH + ID_LENGTH + 1 + RANDOM_BASE62_LENGTH + 1)
+#define OWNER_LENGTH_MAX 39
+#define REPO_NAME_LENGTH_MAX 100
+
+#define DIGITS "0123456789"
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+void integration_token_free(struct integration_token *token)
+{
+    if (!token)
+        return;
+    free(token->repo);
+    free(token->created_by);
+    free(token->name);
+    free(token);
+}
+
+struct secret *integration_token_make(char out_display[TOKEN_DISPLAY_SIZE])
+{
+    char text[INTEGRATION_TOKEN_SIZE] = INTEGRATION_TOKEN_PREFIX;
+    struct secret *token;
+
+    random_base62(text + INTEGRATION_PREFIX_LENGTH);
+    memcpy(out_display, text, TOKEN_DISPLAY_SIZE - 1);
+    out_display[TOKEN_DISPLAY_SIZE - 1] = '\0';
+    token = secret_new(text);
+    secret_wipe(text, sizeof(text));
+    return token;
+}
+
+struct secret *task_token_make(struct id run)
+{
+    char text[TASK_TOKEN_SIZE] = TASK_TOKEN_PREFIX;
+    struct secret *token;
+
+    id_text(run, text + TASK_PREFIX_LENGTH);
+    text[TASK_PREFIX_LENGTH + ID_LENGTH] = '_';
+    random_base62(text + TASK_PREFIX_LENGTH + ID_LENGTH + 1);
+    token = secret_new(text);
+    secret_wipe(text, sizeof(text));
+    return token;
+}
+
+static bool is_random_part(const char *text)
+{
+    return strspn(text, DIGITS LETTERS) == RANDOM_BASE62_LENGTH
+           && text[RANDOM_BASE62_LENGTH] == '\0';
+}
+
+bool integration_token_well_formed(const char *text)
+{
+    return text && strncmp(text, INTEGRATION_TOKEN_PREFIX, INTEGRATION_PREFIX_LENGTH) == 0
+           && is_random_part(text + INTEGRATION_PREFIX_LENGTH);
+}
+
+bool task_token_parse(const char *text, struct id *out)
+{
+    char id[ID_TEXT_SIZE];
+
+    if (!text || strnlen(text, TASK_TOKEN_SIZE) != TASK_TOKEN_SIZE - 1
+        || strncmp(text, TASK_TOKEN_PREFIX, TASK_PREFIX_LENGTH) != 0
+        || text[TASK_PREFIX_LENGTH + ID_LENGTH] != '_'
+        || !is_random_part(text + TASK_PREFIX_LENGTH + ID_LENGTH + 1))
+        return false;
+    memcpy(id, text + TASK_PREFIX_LENGTH, ID_LENGTH);
+    id[ID_LENGTH] = '\0';
+    return id_parse(id, out);
+}
+
+void token_hash(const char *text, uint8_t out[SHA256_SIZE])
+{
+    sha256(text, strlen(text), out);
+}
+
+bool repo_name_valid(const char *text)
+{
+    size_t owner = text ? strspn(text, DIGITS LETTERS "-") : 0;
+    const char *name;
+    size_t length;
+
+    /* A name that starts with "-" is none of GitHub's, and looks like an option. */
+    if (!owner || owner > OWNER_LENGTH_MAX || text[0] == '-' || text[owner] != '/')
+        return false;
+    name = text + owner + 1;
+    length = strspn(name, DIGITS LETTERS "._-");
+    if (!length || length > REPO_NAME_LENGTH_MAX || name[length] != '\0')
+        return false;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return false;
+    return length < 4 || strcasecmp(name + length - 4, ".git") != 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MODEL_TOKEN_H
+#define MODEL_TOKEN_H
+#include "base/id.h"
+#include "base/secret.h"
+#include "crypto/digest.h"
+
+/*
+ * The credentials we make and how they look.
+ *   integration token  vgvbot_ + 43 base62           dispatches against one repository
+ *   task token         vgvtask_ + run id + _ + 43    one run's runner
+ * Only their SHA-256 is ever stored.
+ */
+#define INTEGRATION_TOKEN_PREFIX "vgvbot_"
+#define TASK_TOKEN_PREFIX "vgvtask_"
+#define TOKEN_DISPLAY_SIZE 13 /* the first 12 characters and a NUL */
+
+struct integration_token {
+    int64_t id;
+    uint8_t hash[SHA256_SIZE];
+    char *repo;              /* OWNER/NAME */
+    int64_t installation_id; /* 0: the configured one, or found by repository */
+    char *created_by;
+    char *name; /* NULL when not given */
+    char display_prefix[TOKEN_DISPLAY_SIZE];
+    int64_t created_ms;
+    int64_t last_used_ms; /* 0: never */
+    int64_t revoked_ms;   /* 0: good */
+};
+
+void integration_token_free(struct integration_token *token);
+DEFINE_SCOPED(integration_token)
+
+/* New ones. The display prefix is 12 characters of the token's own text. */
+struct secret *integration_token_make(char out_display[TOKEN_DISPLAY_SIZE]) CHECKED;
+struct secret *task_token_make(struct id run) CHECKED;
+
+/* Form only: is this text exactly such a token? `out` is the run it names. */
+bool integration_token_well_formed(const char *text);
+bool task_token_parse(const char *text, struct id *out);
+
+/* SHA-256 of the token's text. */
+void token_hash(const char *text, uint8_t out[SHA256_SIZE]);
+
+/* OWNER/NAME as GitHub allows them: owner of 1-39 [A-Za-z0-9-], name of 1-100
+ * [A-Za-z0-9._-], not "." or "..", not ending in ".git". */
+bool repo_name_valid(const char *text);
+#endif

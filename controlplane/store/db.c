@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/db.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "store/conn.h"
+#include "store/db_file.h"
+#include "store/migrate.h"
+#include "store/writer.h"
+
+/* More readers than cores gain nothing; a few more let a slow one be overtaken. */
+#define N_READERS 4
+
+struct db {
+    struct writer *writer;
+    char *directory; /* of a ":memory:" database, to be removed; else NULL */
+    char *path;
+
+    pthread_mutex_t lock; /* over the idle readers */
+    pthread_cond_t returned;
+    struct db_conn *idle[N_READERS];
+    int n_idle;
+    int n_readers;
+};
+
+/* --- Opening and closing ------------------------------------------------------------------ */
+
+static char *make_directory(struct err *err)
+{
+    const char *under = getenv("TMPDIR");
+    scoped_str path = NULL;
+
+    if (access("/dev/shm", W_OK | X_OK) == 0)
+        under = "/dev/shm";
+    path = xasprintf("%s/dispatch-db-XXXXXX", under && *under ? under : "/tmp");
+    if (!mkdtemp(path)) {
+        (void)err_set_errno(err, errno, "%s", path);
+        return NULL;
+    }
+    return TAKE(path);
+}
+
+static void remove_directory(const struct db *db)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        scoped_str file = xasprintf("%s%s", db->path, suffixes[i]);
+
+        (void)unlink(file);
+    }
+    (void)rmdir(db->directory);
+}
+
+static int open_writer(struct db *db, struct err *err)
+{
+    scoped(db_conn) conn = db_conn_open(db->path, CONN_WRITES, err);
+
+    if (!conn)
+        return err_wrap(err, "opening the database %s", db->path);
+    if (db_migrate(conn, migrations, n_migrations, err) < 0)
+        return err_wrap(err, "the database %s", db->path);
+    db->writer = writer_start(TAKE(conn), err);
+    return db->writer ? 0 : -1;
+}
+
+static int open_readers(struct db *db, struct err *err)
+{
+    for (; db->n_readers < N_READERS; db->n_readers++) {
+        struct db_conn *conn = db_conn_open(db->path, CONN_READS, err);
+
+        if (!conn)
+            return err_wrap(err, "opening the database %s", db->path);
+        db->idle[db->n_idle++] = conn;
+    }
+    return 0;
+}
+
+struct db *db_open(const char *path, struct err *err)
+{
+    scoped(db) db = xcalloc(1, sizeof(*db));
+
+    (void)pthread_mutex_init(&db->lock, NULL);
+    (void)pthread_cond_init(&db->returned, NULL);
+    if (strcmp(path, ":memory:") == 0) {
+        db->directory = make_directory(err);
+        if (!db->directory)
+            return NULL;
+        db->path = xasprintf("%s/dispatch.db", db->directory);
+    } else {
+        db->path = xstrdup(path);
+    }
+    if (db_file_prepare(db->path, n_migrations, err) < 0 || open_writer(db, err) < 0
+        || open_readers(db, err) < 0)
+        return NULL;
+    return TAKE(db);
+}
+
+void db_free(struct db *db)
+{
+    if (!db)
+        return;
+    /* The writer last: the final checkpoint wants to be alone. But its last answers may come
+     * from callbacks that read, so its queue must be empty before the readers go. */
+    if (db->writer)
+        writer_drain(db->writer);
+    (void)pthread_mutex_lock(&db->lock);
+    while (db->n_idle < db->n_readers)
+        (void)pthread_cond_wait(&db->returned, &db->lock);
+    (void)pthread_mutex_unlock(&db->lock);
+    for (int i = 0; i < db->n_idle; i++)
+        db_conn_free(db->idle[i]);
+    writer_free(db->writer);
+    if (db->directory)
+        remove_directory(db);
+    (void)pthread_cond_destroy(&db->returned);
+    (void)pthread_mutex_destroy(&db->lock);
+    free(db->directory);
+    free(db->path);
+    free(db);
+}
+
+/* --- Writing ------------------------------------------------------------------------------ */
+
+int db_write(struct db *db, db_write_fn write, void *ctx, struct err *err)
+{
+    return writer_run(db->writer, write, ctx, err);
+}
+
+int db_write_later(struct db *db, db_write_fn write, void *ctx,
+                   void (*done)(void *ctx, const struct err *err), struct err *err)
+{
+    return writer_queue(db->writer, write, ctx, done, err);
+}
+
+void db_stats(struct db *db, struct db_stats *out)
+{
+    writer_stats(db->writer, out);
+}
+
+/* --- Reading ------------------------------------------------------------------------------ */
+
+static struct db_conn *borrow_reader(struct db *db)
+{
+    struct db_conn *conn;
+
+    (void)pthread_mutex_lock(&db->lock);
+    while (!db->n_idle)
+        (void)pthread_cond_wait(&db->returned, &db->lock);
+    conn = db->idle[--db->n_idle];
+    (void)pthread_mutex_unlock(&db->lock);
+    return conn;
+}
+
+static void return_reader(struct db *db, struct db_conn *conn)
+{
+    (void)pthread_mutex_lock(&db->lock);
+    db->idle[db->n_idle++] = conn;
+    (void)pthread_cond_signal(&db->returned);
+    (void)pthread_mutex_unlock(&db->lock);
+}
+
+/* One transaction, so that all its statements see the same moment. */
+static int read_with(struct db_conn *conn, db_read_fn read, void *ctx, struct err *err)
+{
+    struct err ignored;
+    int result;
+
+    if (db_exec(conn, err, "BEGIN") < 0)
+        return -1;
+    result = read(conn, ctx, err);
+    /* Ends a reader's transaction whatever happened in it. */
+    if (db_exec(conn, &ignored, "ROLLBACK") < 0)
+        log_warn("ending a read failed, ignoring", KV("error", ignored.text));
+    return result;
+}
+
+int db_read(struct db *db, db_read_fn read, void *ctx, struct err *err)
+{
+    struct db_conn *conn = borrow_reader(db);
+    int result = read_with(conn, read, ctx, err);
+
+    return_reader(db, conn);
+    return result;
+}
+
+static int check_integrity(struct db_conn *conn, void *ctx, struct err *err)
+{
+    scoped(stmt) stmt = db_query(conn, err, "PRAGMA integrity_check(1)");
+    int row = stmt ? stmt_step(stmt, err) : -1;
+
+    (void)ctx;
+    if (row < 0)
+        return -1;
+    if (row == 1 && stmt_text(stmt, 0) && strcmp(stmt_text(stmt, 0), "ok") == 0)
+        return 0;
+    return err_set(err, ERR_INTERNAL, "the database is corrupt: %s",
+                   row == 1 ? stmt_text(stmt, 0) : "no answer");
+}
+
+int db_check(struct db *db, struct err *err)
+{
+    return db_read(db, check_integrity, NULL, err);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_DB_FILE_H
+#define STORE_DB_FILE_H
+#include "base/err.h"
+
+/*
+ * The database as a file, before SQLite may write to it. Private to this folder.
+ *
+ * Makes an empty file (0600) where there is none. Refuses, without having changed anything,
+ * what db_open says it refuses: ERR_INVALID, ERR_CONFLICT (schema newer than
+ * `newest_version`), ERR_DENIED.
+ */
+int db_file_prepare(const char *path, int newest_version, struct err *err) CHECKED;
+#endif

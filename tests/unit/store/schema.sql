@@ -1,0 +1,92 @@
+-- What the migrations come to. Written by test_schema with UPDATE=1.
+
+CREATE TABLE run (
+    key             INTEGER PRIMARY KEY, -- struct id
+    tail            INTEGER NOT NULL,
+    status          TEXT NOT NULL,       -- model/run.h has the moves
+    attempt         INTEGER NOT NULL DEFAULT 0,
+    launch_failures INTEGER NOT NULL DEFAULT 0,
+    token_id        INTEGER,
+    not_before_ms   INTEGER,             -- only while pending, after a failed launch
+    deadline_ms     INTEGER,             -- of the current state; NULL once it has ended
+    stop_requested  INTEGER,             -- only while launching or running
+    task_token_hash BLOB,                -- of the current attempt
+    repo            TEXT,
+    agent           TEXT,
+    launcher        TEXT,
+    job_ref         TEXT,
+    runner_id       TEXT,
+    started_ms      INTEGER,
+    heartbeat_ms    INTEGER,
+    events          INTEGER,             -- how many are stored, their bytes, and how many
+    event_bytes     INTEGER,             -- more were sent than are kept
+    events_dropped  INTEGER,
+    ended_ms        INTEGER,
+    report_hash     BLOB,                -- of the report that ended it
+    draft           INTEGER,
+    partial         INTEGER,
+    error_code      TEXT,
+    error           TEXT,
+    pr_url          TEXT,
+    branch_name     TEXT,
+    summary         TEXT,
+    usage           TEXT
+) STRICT;
+
+CREATE INDEX run_by_status ON run (status, not_before_ms);
+
+CREATE INDEX run_by_deadline ON run (deadline_ms) WHERE deadline_ms IS NOT NULL;
+
+CREATE INDEX run_by_token ON run (token_id) WHERE token_id IS NOT NULL;
+
+CREATE TABLE run_input (
+    key             INTEGER PRIMARY KEY,
+    prompt          TEXT,
+    installation_id INTEGER,
+    model           TEXT,
+    provider        TEXT,
+    mode            TEXT,
+    base_branch     TEXT,
+    title           TEXT,
+    ticket_id       TEXT,
+    ticket_summary  TEXT,
+    test_command    TEXT,
+    options         TEXT
+) STRICT;
+
+CREATE TABLE event (
+    run     INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    at_ms   INTEGER NOT NULL,
+    type    TEXT NOT NULL,
+    data    TEXT,
+    PRIMARY KEY (run, attempt, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE idempotency (
+    number     INTEGER PRIMARY KEY,
+    token_id   INTEGER NOT NULL,
+    key        TEXT NOT NULL,
+    body_hash  BLOB NOT NULL,
+    run_key    INTEGER NOT NULL,
+    run_tail   INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    UNIQUE (token_id, key)
+) STRICT;
+
+CREATE TABLE pruned (newest_key INTEGER NOT NULL) STRICT;
+
+CREATE TABLE integration_token (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash            BLOB NOT NULL UNIQUE,
+    repo            TEXT NOT NULL,
+    installation_id INTEGER,
+    created_by      TEXT,
+    name            TEXT,
+    display_prefix  TEXT NOT NULL,
+    created_ms      INTEGER NOT NULL,
+    last_used_ms    INTEGER,
+    revoked_ms      INTEGER
+) STRICT;
+

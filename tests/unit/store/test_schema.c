@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "store/conn.h"
+#include "store/event_store.h"
+#include "store_test.h"
+
+/*
+ * What the migrations come to, and how SQLite goes about each statement of the store.
+ * schema.sql is written anew with UPDATE=1 in the environment; a review reads the difference.
+ */
+#define SCHEMA_FILE "tests/unit/store/schema.sql"
+#define SCHEMA_MAX_BYTES (1024 * 1024)
+
+static int read_schema(struct db_conn *conn, void *ctx, struct err *err)
+{
+    struct buf *out = ctx;
+    scoped(stmt) st = db_query(conn, err,
+                               "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL"
+                               " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid");
+    int row = st ? stmt_step(st, err) : -1;
+
+    for (; row == 1; row = stmt_step(st, err))
+        buf_printf(out, "%s;\n\n", stmt_text(st, 0));
+    return row;
+}
+
+static void test_the_schema_is_the_one_in_the_file(void **state)
+{
+    scoped(db) db = open_memory();
+    scoped_buf is = {0};
+    scoped_buf wanted = {0};
+    struct err err = {0};
+
+    (void)state;
+    buf_append_str(&is,
+                   "-- What the migrations come to. Written by test_schema with UPDATE=1.\n\n");
+    assert_ok(db_read(db, read_schema, &is, &err), err);
+    if (getenv("UPDATE")) {
+        scoped_file out = fopen(SCHEMA_FILE, "we");
+
+        assert_true(out && fwrite(is.data, 1, is.size, out) == is.size);
+    }
+    assert_ok(buf_read_file(&wanted, SCHEMA_FILE, SCHEMA_MAX_BYTES, &err), err);
+    assert_string_equal(is.data, wanted.data);
+}
+
+/* --- Plans ----------------------------------------------------------------------------------
+ */
+
+static int ignore_event(void *ctx, const struct run_event *event)
+{
+    (void)ctx;
+    (void)event;
+    return 0;
+}
+
+/* Calls everything that reads or moves runs once, so that its statements are prepared. */
+static void use_everything(struct db *db)
+{
+    static const struct run_event event = {.seq = 1, .type = "log", .data = "{}"};
+    struct id id = add_run_in(db, RUN_RUNNING);
+    struct id other = add_run_in(db, RUN_LAUNCHING);
+    struct insert insert = {.run = {.id = id_make(clock_wall_ms(), random_u64())},
+                            .idempotency = {.token_id = 1, .key = "k"}};
+    const struct run_filter filters[] = {
+        {.limit = 10},
+        {.limit = 10, .statuses = 1U << RUN_FAILED},
+        {.limit = 10, .token_id = 1},
+        {.limit = 10, .token_id = 1, .statuses = 1U << RUN_FAILED},
+    };
+    struct run_end end = {.status = RUN_FAILED};
+    struct run_page page = {0};
+    int64_t counts[RUN_STATUS_COUNT];
+    int64_t number;
+    enum run_status from;
+    struct err err = {0};
+    bool flag;
+
+    assert_null(run_store_next_pending(db, 0, &number, &err));
+    assert_ok(db_write(db, insert_write, &insert, &err), err);
+    assert_ok(db_write(db, insert_write, &insert, &err), err);
+    for (size_t i = 0; i < ARRAY_SIZE(filters); i++) {
+        assert_ok(run_store_page(db, &filters[i], &page, &err), err);
+        run_page_done(&page);
+    }
+    run_free(run_store_next_pending(db, 0, &number, &err));
+    assert_ok(run_store_due(db, 0, 10, &page, &err), err);
+    run_page_done(&page);
+    assert_ok(run_store_active(db, (struct id){0}, 10, &page, &err), err);
+    run_page_done(&page);
+    assert_ok(run_store_count(db, counts, &err), err);
+    assert_ok(run_store_newest_key(db, &number, &err), err);
+    assert_ok(run_store_claim(db, id, 1, "r1", 1, 1, &err), err);
+    assert_ok(run_store_heartbeat(db, id, 1, 1, &flag, &err), err);
+    assert_ok(run_store_request_stop(db, id, 1, &flag, &err), err);
+    assert_ok(run_store_set_job(db, other, 1, "job", &err), err);
+    assert_ok(run_store_requeue(db, other, 1, 1, 1, "w", true, &err), err);
+    assert_ok(event_store_add(db, id, 1, &event, 1, &number, &err), err);
+    assert_ok(event_store_each(db, id, 0, 10, ignore_event, NULL, &err), err);
+    assert_ok(run_store_end(db, id, 1, &end, 1, &from, &err), err);
+    assert_ok(run_store_prune(db, clock_wall_ms() + 1000, clock_wall_ms(), 10, &page, &err),
+              err);
+    assert_int_equal(page.n_runs, 1);
+    run_page_done(&page);
+}
+
+/* "SCAN run ..." reads a whole table or index. Only counting may, and that from an index. */
+static bool is_scan_of_a_large_table(const char *step, const char *sql)
+{
+    static const char *const tables[] = {"SCAN run", "SCAN r ", "SCAN i ", "SCAN event"};
+
+    if (strstr(sql, "count(*)") && strstr(step, "USING COVERING INDEX"))
+        return false;
+    /* a subquery that stops at its limit, in the order of the rows */
+    if (strstr(sql, "ORDER BY number LIMIT") && strstr(step, "SCAN idempotency"))
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+        if (strncmp(step, tables[i], strlen(tables[i])) == 0)
+            return true;
+    return strcmp(step, "SCAN r") == 0 || strncmp(step, "SCAN idempotency", 16) == 0;
+}
+
+static int explain(struct db_conn *conn, const char *sql, struct err *err)
+{
+    scoped_str question = xasprintf("EXPLAIN QUERY PLAN %s", sql);
+    sqlite3_stmt *raw = NULL;
+    int result = 0;
+
+    if (sqlite3_prepare_v2(conn->raw, question, -1, &raw, NULL) != SQLITE_OK)
+        return db_conn_fail(conn, question, err);
+    while (result == 0 && sqlite3_step(raw) == SQLITE_ROW) {
+        const char *step = (const char *)sqlite3_column_text(raw, 3);
+
+        if (is_scan_of_a_large_table(step, sql))
+            result = err_set(err, ERR_INTERNAL, "%s: %s", step, sql);
+    }
+    (void)sqlite3_finalize(raw);
+    return result;
+}
+
+/* Every statement that was prepared on this connection. */
+static int explain_all(struct db_conn *conn, void *ctx, struct err *err)
+{
+    int *n_explained = ctx;
+
+    for (sqlite3_stmt *raw = sqlite3_next_stmt(conn->raw, NULL); raw;
+         raw = sqlite3_next_stmt(conn->raw, raw)) {
+        const char *sql = sqlite3_sql(raw);
+
+        if (strncmp(sql, "EXPLAIN", 7) == 0)
+            continue;
+        if (explain(conn, sql, err) < 0)
+            return -1;
+        ++*n_explained;
+    }
+    return 0;
+}
+
+static void test_no_statement_reads_a_whole_table(void **state)
+{
+    scoped(db) db = open_memory();
+    int n_read = 0;
+    int n_written = 0;
+    struct err err = {0};
+
+    (void)state;
+    use_everything(db);
+    assert_ok(db_read(db, explain_all, &n_read, &err), err);
+    assert_ok(db_write(db, explain_all, &n_written, &err), err);
+    assert_true(n_read >= 15);
+    assert_true(n_written >= 20);
+}
+
+static int explain_scan(struct db_conn *conn, void *ctx, struct err *err)
+{
+    (void)ctx;
+    return explain(conn, "SELECT key FROM run WHERE repo = 'x' ORDER BY ended_ms", err);
+}
+
+static void test_a_table_scan_would_be_noticed(void **state)
+{
+    scoped(db) db = open_memory();
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(db_read(db, explain_scan, NULL, &err), -1);
+    assert_int_equal(strncmp(err.text, "SCAN run", 8), 0);
+}
+
+TEST_MAIN(cmocka_unit_test(test_the_schema_is_the_one_in_the_file),
+          cmocka_unit_test(test_no_statement_reads_a_whole_table),
+          cmocka_unit_test(test_a_table_scan_would_be_noticed))
