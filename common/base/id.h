@@ -39,6 +39,12 @@ static inline int64_t id_created_ms(struct id id)
     return id.key >> 21;
 }
 
+/* No key made at `wall_ms` or later is smaller. */
+static inline int64_t id_first_key(int64_t wall_ms)
+{
+    return wall_ms << 21;
+}
+
 static inline bool id_equal(struct id a, struct id b)
 {
     return a.key == b.key && a.tail == b.tail;

@@ -23,7 +23,7 @@
 
 /* A connection's own memory: the request's line and headers, the piece of the body being
  * read and the head of the answer have to fit. */
-#define CONNECTION_MEMORY_BYTES ((size_t)32 << 10)
+#define CONNECTION_MEMORY_BYTES ((size_t)16 << 10)
 
 /* How strict libmicrohttpd is by itself, from -1 to 1. At 1 it closes a connection without a
  * word, or sends the head of its error twice, for requests that strict.c refuses properly;

@@ -62,18 +62,6 @@ static struct stmt *page_keys(struct db_conn *conn, const struct run_filter *fil
 {
     unsigned statuses = filter->statuses & ALL_STATUSES;
 
-    if (filter->token_id && !statuses)
-        return db_query(conn, err,
-                        "SELECT key FROM run WHERE token_id = ?3 AND key < ?1"
-                        " ORDER BY key DESC LIMIT ?2",
-                        B(before), B(limit), B(filter->token_id));
-    if (filter->token_id)
-        return db_query(conn, err,
-                        "SELECT key FROM run WHERE token_id = ?3 AND key < ?1"
-                        " AND ?4 >> CASE status WHEN 'pending' THEN 0 WHEN 'launching' THEN 1"
-                        " WHEN 'running' THEN 2 WHEN 'completed' THEN 3 WHEN 'failed' THEN 4"
-                        " ELSE 5 END & 1 ORDER BY key DESC LIMIT ?2",
-                        B(before), B(limit), B(filter->token_id), bind_int(statuses));
     if (!statuses || statuses == ALL_STATUSES)
         return db_query(conn, err,
                         "SELECT key FROM run WHERE key < ?1 ORDER BY key DESC LIMIT ?2",
@@ -196,6 +184,27 @@ int run_store_due(struct db *db, int64_t now_ms, int limit, struct run_page *out
     struct question question = {.now_ms = now_ms, .limit = limit};
 
     return ask(db, due_read, &question, out, err);
+}
+
+/* A key begins with the time of its making, so no column and no index is spent on that. */
+static int stale_read(struct db_conn *conn, void *ctx, struct err *err)
+{
+    struct question *question = ctx;
+
+    return collect(conn,
+                   db_query(conn, err,
+                            "SELECT key FROM run WHERE status = 'pending'"
+                            " AND not_before_ms IS NULL AND key < ?1 ORDER BY key LIMIT ?2",
+                            B(id_first_key(question->now_ms)), B(question->limit)),
+                   question, err);
+}
+
+int run_store_stale(struct db *db, int64_t made_before_ms, int limit, struct run_page *out,
+                    struct err *err)
+{
+    struct question question = {.now_ms = made_before_ms, .limit = limit};
+
+    return ask(db, stale_read, &question, out, err);
 }
 
 static int active_read(struct db_conn *conn, void *ctx, struct err *err)

@@ -13,7 +13,6 @@
 #define EVENTS_PER_COMMIT 2000
 #define KEYS_PER_COMMIT 1000
 #define IDEMPOTENCY_KEPT_MS (24LL * 3600 * 1000)
-#define KEY_TIME_SHIFT 21 /* see struct id: the upper bits are milliseconds */
 
 struct prune {
     struct run_page page;
@@ -33,7 +32,7 @@ static int find_read(struct db_conn *conn, void *ctx, struct err *err)
         db_query(conn, err,
                  "SELECT key, tail, launcher, job_ref, attempt, events FROM run"
                  " WHERE key < ?1 AND ended_ms < ?2 ORDER BY key LIMIT ?3",
-                 B(prune->before_ms << KEY_TIME_SHIFT), B(prune->before_ms), B(prune->limit));
+                 B(id_first_key(prune->before_ms)), B(prune->before_ms), B(prune->limit));
     int row = st ? stmt_step(st, err) : -1;
 
     for (; row == 1; row = stmt_step(st, err)) {

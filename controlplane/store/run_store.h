@@ -49,7 +49,6 @@ struct run_filter {
     unsigned statuses; /* bit per enum run_status; 0: all */
     struct id before;  /* only older than this one; {0}: from the newest */
     int limit;         /* 1..1000 */
-    int64_t token_id;  /* only this integration token's; 0: all */
 };
 /* One keyset query (EXPLAIN shows an index); the page is filled, release with _done. */
 int run_store_page(struct db *db, const struct run_filter *filter, struct run_page *out,
@@ -71,6 +70,9 @@ struct run *run_store_next_pending(struct db *db, int64_t now_ms, int64_t *out_n
  * launching or running one, oldest key first after `after`. */
 int run_store_due(struct db *db, int64_t now_ms, int limit, struct run_page *out,
                   struct err *err) CHECKED;
+/* Up to `limit` pending runs that were made before then and never tried, oldest first. */
+int run_store_stale(struct db *db, int64_t made_before_ms, int limit, struct run_page *out,
+                    struct err *err) CHECKED;
 int run_store_active(struct db *db, struct id after, int limit, struct run_page *out,
                      struct err *err) CHECKED;
 

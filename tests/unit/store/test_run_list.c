@@ -136,44 +136,6 @@ static void test_filtered_pages_go_on_where_they_ended(void **state)
     assert_int_equal(n_seen, 8);
 }
 
-static struct id add_for_token(struct db *db, int64_t token_id)
-{
-    struct insert insert = {
-        .run = {.id = id_make(clock_wall_ms(), random_u64()), .token_id = token_id}};
-    struct err err = {0};
-
-    assert_ok(db_write(db, insert_write, &insert, &err), err);
-    return insert.run.id;
-}
-
-static void test_a_token_sees_its_own_runs(void **state)
-{
-    scoped(db) db = open_memory();
-    struct run_filter filter = {.limit = 10, .token_id = 2};
-    struct run_page page = {0};
-    struct id first = add_for_token(db, 2);
-    struct id second;
-    struct err err = {0};
-    bool ended;
-
-    (void)state;
-    (void)add_for_token(db, 1);
-    (void)add_for_token(db, 0);
-    second = add_for_token(db, 2);
-    read_page(db, &filter, &page);
-    assert_int_equal(page.n_runs, 2);
-    assert_true(id_equal(page.runs[0]->id, second));
-    assert_true(id_equal(page.runs[1]->id, first));
-    run_page_done(&page);
-
-    assert_ok(run_store_request_stop(db, first, NOW, &ended, &err), err);
-    filter.statuses = 1U << RUN_STOPPED;
-    read_page(db, &filter, &page);
-    assert_int_equal(page.n_runs, 1);
-    assert_true(id_equal(page.runs[0]->id, first));
-    run_page_done(&page);
-}
-
 static void test_a_limit_out_of_range_is_the_callers_fault(void **state)
 {
     scoped(db) db = open_memory();
@@ -322,6 +284,25 @@ static void test_due_are_those_whose_deadline_has_come(void **state)
     run_page_done(&page);
 }
 
+static void test_stale_are_pending_ones_made_before(void **state)
+{
+    scoped(db) db = open_memory();
+    struct run_page page = {0};
+    struct err err = {0};
+    struct id old = add_run_in(db, RUN_PENDING);
+    int64_t made_ms = id_created_ms(old);
+
+    (void)state;
+    (void)add_run_in(db, RUN_RUNNING);
+    assert_ok(run_store_stale(db, made_ms, 10, &page, &err), err);
+    assert_int_equal(page.n_runs, 0);
+    run_page_done(&page);
+    assert_ok(run_store_stale(db, made_ms + 60000, 10, &page, &err), err);
+    assert_int_equal(page.n_runs, 1);
+    assert_true(id_equal(page.runs[0]->id, old));
+    run_page_done(&page);
+}
+
 static void test_what_has_ended_is_never_due(void **state)
 {
     scoped(db) db = open_memory();
@@ -372,11 +353,11 @@ TEST_MAIN(cmocka_unit_test(test_a_page_is_newest_first_and_names_the_next),
           cmocka_unit_test(test_an_empty_store_has_an_empty_page),
           cmocka_unit_test(test_every_set_of_statuses_is_filtered_right),
           cmocka_unit_test(test_filtered_pages_go_on_where_they_ended),
-          cmocka_unit_test(test_a_token_sees_its_own_runs),
           cmocka_unit_test(test_a_limit_out_of_range_is_the_callers_fault),
           cmocka_unit_test(test_pages_are_stable_while_runs_come_in),
           cmocka_unit_test(test_the_oldest_pending_run_is_next),
           cmocka_unit_test(test_a_waiting_run_is_next_when_its_time_has_come),
           cmocka_unit_test(test_due_are_those_whose_deadline_has_come),
+          cmocka_unit_test(test_stale_are_pending_ones_made_before),
           cmocka_unit_test(test_what_has_ended_is_never_due),
           cmocka_unit_test(test_active_are_all_launching_and_running_ones_in_order))

@@ -68,8 +68,6 @@ static void use_everything(struct db *db)
     const struct run_filter filters[] = {
         {.limit = 10},
         {.limit = 10, .statuses = 1U << RUN_FAILED},
-        {.limit = 10, .token_id = 1},
-        {.limit = 10, .token_id = 1, .statuses = 1U << RUN_FAILED},
     };
     struct run_end end = {.status = RUN_FAILED};
     struct run_page page = {0};
@@ -88,6 +86,8 @@ static void use_everything(struct db *db)
     }
     run_free(run_store_next_pending(db, 0, &number, &err));
     assert_ok(run_store_due(db, 0, 10, &page, &err), err);
+    run_page_done(&page);
+    assert_ok(run_store_stale(db, 0, 10, &page, &err), err);
     run_page_done(&page);
     assert_ok(run_store_active(db, (struct id){0}, 10, &page, &err), err);
     run_page_done(&page);
