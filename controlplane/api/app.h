@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef API_APP_H
+#define API_APP_H
+#include "config/config.h"
+#include "github/github.h"
+#include "httpd/httpd.h"
+#include "service/service.h"
+#include "store/db.h"
+#include "store/token_store.h"
+
+/*
+ * What every handler gets: the program's parts, borrowed, and who is asking.
+ */
+struct app {
+    const struct config *config;
+    struct db *db;
+    struct token_store *tokens;
+    struct github *github;
+    struct service *service;
+    const struct httpd *httpd; /* NULL until it listens */
+    int64_t started_ms;
+};
+
+/* What a route demands of its caller: one bit each, as the scopes of struct route. */
+enum scope {
+    ANYONE,
+    SCOPE_DISPATCH, /* an integration token */
+    SCOPE_TASKS,    /* an API key of CODEBOT_API_KEYS */
+    SCOPE_RUNNER,   /* the task token of one run, and the attempt it is at */
+    SCOPE_ADMIN,    /* whoever may open the control socket */
+};
+
+/* Who was let in; its kind follows from the route's scope. */
+struct principal {
+    struct token_grant grant; /* SCOPE_DISPATCH */
+    struct run *run;          /* SCOPE_RUNNER: as it was at the check; owned */
+    int attempt;              /* SCOPE_RUNNER: as the runner said */
+};
+
+/* For httpd_options: ERR_UNAUTHENTICATED, or for runners ERR_CONFLICT. */
+int authorize(struct app *app, struct request *req, int scope, struct err *err);
+void principal_free(void *principal);
+const struct principal *principal_of(const struct request *req);
+
+/* The tables: what the network sees, and what the control socket sees. */
+extern const struct route public_routes[];
+extern const size_t n_public_routes;
+extern const struct route admin_routes[];
+extern const size_t n_admin_routes;
+
+/* --- Handlers, by the file they are in -------------------------------------------------------
+ */
+
+/* dispatch.c */
+int dispatch_task(struct app *app, struct request *req, cJSON **out, struct err *err);
+
+/* tasks.c */
+int show_task(struct app *app, struct request *req, cJSON **out, struct err *err);
+int list_tasks(struct app *app, struct request *req, cJSON **out, struct err *err);
+int stop_task(struct app *app, struct request *req, cJSON **out, struct err *err);
+
+/* runner.c */
+int claim_run(struct app *app, struct request *req, cJSON **out, struct err *err);
+int give_git_token(struct app *app, struct request *req, cJSON **out, struct err *err);
+int add_events(struct app *app, struct request *req, cJSON **out, struct err *err);
+int heartbeat(struct app *app, struct request *req, cJSON **out, struct err *err);
+int complete_run(struct app *app, struct request *req, cJSON **out, struct err *err);
+
+/* ops.c */
+int show_health(struct app *app, struct request *req, cJSON **out, struct err *err);
+int show_live(struct app *app, struct request *req, cJSON **out, struct err *err);
+int show_ready(struct app *app, struct request *req, cJSON **out, struct err *err);
+int show_metrics(struct app *app, struct request *req, cJSON **out, struct err *err);
+int check_startup(struct app *app, struct request *req, cJSON **out, struct err *err);
+
+/* admin.c */
+int create_token(struct app *app, struct request *req, cJSON **out, struct err *err);
+int list_tokens(struct app *app, struct request *req, cJSON **out, struct err *err);
+int revoke_token(struct app *app, struct request *req, cJSON **out, struct err *err);
+#endif

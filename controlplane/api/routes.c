@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/app.h"
+
+/* clang-format off */
+const struct route public_routes[] = {
+    {HTTP_POST, "/dispatchTask", SCOPE_DISPATCH, ROUTE_INLINE, dispatch_task, "Queue a run against the token's repository"},
+
+    {HTTP_GET, "/api/tasks", SCOPE_TASKS, 0, list_tasks, "Runs, newest first"},
+    {HTTP_GET, "/api/tasks/{task_id}/status", SCOPE_TASKS, 0, show_task, "Where one run stands"},
+    {HTTP_POST, "/api/tasks/{task_id}/stop", SCOPE_TASKS, ROUTE_NO_BODY, stop_task, "End a run"},
+
+    {HTTP_POST, "/runner/v1/claim", SCOPE_RUNNER, 0, claim_run, "A runner takes its run"},
+    {HTTP_POST, "/runner/v1/git-token", SCOPE_RUNNER, ROUTE_NO_BODY, give_git_token, "A token for the run's repository"},
+    {HTTP_POST, "/runner/v1/events", SCOPE_RUNNER, 0, add_events, "What happened in the run"},
+    {HTTP_POST, "/runner/v1/heartbeat", SCOPE_RUNNER, ROUTE_NO_BODY, heartbeat, "The runner lives; should it stop?"},
+    {HTTP_POST, "/api/callbacks/complete", SCOPE_RUNNER, 0, complete_run, "A runner reports the end"},
+
+    {HTTP_GET, "/health", ANYONE, 0, show_health, "Is the server well, how long are its queues?"},
+    {HTTP_GET, "/livez", ANYONE, ROUTE_INLINE, show_live, "Is the process alive?"},
+    {HTTP_GET, "/readyz", ANYONE, 0, show_ready, "Can it take requests?"},
+    {HTTP_GET, "/metrics", ANYONE, 0, show_metrics, "Prometheus text"},
+    {HTTP_GET, "/api/startup/check", ANYONE, 0, check_startup, "Each required setting and the store: well or why not"},
+};
+const size_t n_public_routes = ARRAY_SIZE(public_routes);
+
+const struct route admin_routes[] = {
+    {HTTP_POST, "/admin/v1/tokens", SCOPE_ADMIN, 0, create_token, "Mint an integration token"},
+    {HTTP_GET, "/admin/v1/tokens", SCOPE_ADMIN, 0, list_tokens, "All integration tokens"},
+    {HTTP_DELETE, "/admin/v1/tokens/{which}", SCOPE_ADMIN, 0, revoke_token, "Revoke one, by prefix or id"},
+};
+const size_t n_admin_routes = ARRAY_SIZE(admin_routes);
+/* clang-format on */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COMMAND_COMMAND_H
+#define COMMAND_COMMAND_H
+#include "base/err.h"
+
+/*
+ * The subcommands of dispatchd: each takes the arguments after its name (NULL at the end)
+ * and returns the program's exit code. 0: done; 1: it couldn't, said in one line on stderr;
+ * 2: it was called wrongly.
+ */
+int command_serve(char *const *argv);
+int command_token(char *const *argv);
+
+/* "dispatchd: <what>: <sentence>" on stderr; returns 1. */
+int command_quit(const char *what, const struct err *err);
+
+/* Where a serving dispatchd listens for the other subcommands: "<database>.sock". The caller
+ * frees it. */
+char *control_socket_path(const char *database) CHECKED;
+#endif

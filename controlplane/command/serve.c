@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "api/app.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/log_writer.h"
+#include "command/command.h"
+#include "net/net.h"
+#include "store/lock.h"
+
+/* CONTRACT section 8: what is in flight at SIGTERM is finished within 25 s. */
+#define STOP_GRACE_MS 20000
+/* A `dispatchd token` at work holds the lock for a moment. */
+#define LOCK_WAIT_MS 3000
+
+/* Blocked in every thread, and taken one by one in wait_for_signal. */
+static sigset_t block_signals(void)
+{
+    sigset_t signals;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    return signals;
+}
+
+/* SIGHUP with settings that are wrong changes nothing. */
+static bool settings_are_good(char *const *argv)
+{
+    struct err err = {0};
+    scoped_config fresh = {0};
+
+    if (config_load(&fresh, argv, &err) == 0)
+        return true;
+    log_error("the new settings are refused, going on with the old", KV("error", err.text));
+    return false;
+}
+
+/* Which signal ended the wait: SIGHUP means that we shall start anew. */
+static int wait_for_signal(const sigset_t *signals, char *const *argv)
+{
+    int number = 0;
+
+    do {
+        if (sigwait(signals, &number) != 0)
+            number = 0;
+    } while (number == 0 || (number == SIGHUP && !settings_are_good(argv)));
+    log_info("stopping", KV("signal", number));
+    return number;
+}
+
+static struct httpd *listen_public(struct app *app, struct err *err)
+{
+    struct httpd_options options = {
+        .address = app->config->listen_address,
+        .port = app->config->listen_port,
+        .connections_max = app->config->connections_max,
+        .connections_per_address_max = app->config->connections_per_address_max,
+        .app = app,
+        .routes = public_routes,
+        .n_routes = n_public_routes,
+        .authorize = authorize,
+        .principal_free = principal_free,
+    };
+
+    return httpd_start(&options, err);
+}
+
+static struct httpd *listen_control(struct app *app, struct err *err)
+{
+    scoped_str path = control_socket_path(app->config->database);
+    struct httpd_options options = {
+        .unix_socket = path,
+        .connections_max = 64,
+        .workers = 2,
+        .app = app,
+        .routes = admin_routes,
+        .n_routes = n_admin_routes,
+        .authorize = authorize,
+        .principal_free = principal_free,
+    };
+
+    return httpd_start(&options, err);
+}
+
+/* Where runners call home, when nobody said so: the address we listen on, or loopback where
+ * we listen on all. */
+static char *home_url(const struct config *config, int port)
+{
+    const char *address = config->listen_address;
+
+    if (config->public_url)
+        return xstrdup(config->public_url);
+    if (strcmp(address, "0.0.0.0") == 0)
+        address = "127.0.0.1";
+    if (strcmp(address, "::") == 0)
+        address = "::1";
+    return xasprintf(strchr(address, ':') ? "http://[%s]:%d" : "http://%s:%d", address, port);
+}
+
+static void say_ready(const struct config *config, const char *url, int port)
+{
+    log_info("listening", KV("url", url), KV("launcher", (const char *)config->launcher),
+             KV("database", (const char *)config->database), KV("version", DISPATCH_VERSION));
+    printf("HTTP API enabled with %zu API key(s)\n"
+           "Starting server on port %d...\n"
+           "API endpoints: %s/dispatchTask\n"
+           "               %s/api/tasks/{task_id}/status\n"
+           "               %s/api/tasks\n",
+           config->n_api_keys, port, url, url, url);
+    (void)fflush(stdout);
+}
+
+/* What is opened here is closed in reverse by scope. */
+static int serve(const struct config *config, const sigset_t *signals, char *const *argv,
+                 bool *out_again)
+{
+    struct err err = {0};
+    struct net_options net_options = {
+        .user_agent = "dispatchd/" DISPATCH_VERSION, .ca_file = config->ca_file, .proxy = ""};
+    struct app app = {.config = config, .started_ms = clock_wall_ms()};
+
+    scoped(store_lock) lock = store_lock_take(config->database, LOCK_WAIT_MS, &err);
+    if (!lock)
+        return command_quit("database", &err);
+    scoped(db) db = db_open(config->database, &err);
+    if (!db)
+        return command_quit("database", &err);
+    scoped(token_store) tokens = token_store_open(db, &err);
+    if (!tokens)
+        return command_quit("database", &err);
+    scoped(net) net = net_new(&net_options, &err);
+    if (!net)
+        return command_quit("network", &err);
+    scoped(github) github = github_new(config, net, &err);
+    if (!github)
+        return command_quit("GitHub App", &err);
+    struct service_options service_options = {.config = config, .db = db, .tokens = tokens};
+    scoped(service) service = service_new(&service_options, &err);
+    if (!service)
+        return command_quit("service", &err);
+    app.db = db;
+    app.tokens = tokens;
+    app.github = github;
+    app.service = service;
+    scoped(httpd) httpd = listen_public(&app, &err);
+    if (!httpd)
+        return command_quit("http server", &err);
+    app.httpd = httpd;
+    scoped(httpd) control = listen_control(&app, &err);
+    if (!control)
+        return command_quit("control socket", &err);
+    scoped_str url = home_url(config, httpd_port(httpd));
+    if (service_start(service, url, &err) < 0)
+        return command_quit("service", &err);
+    say_ready(config, url, httpd_port(httpd));
+    *out_again = wait_for_signal(signals, argv) == SIGHUP;
+    log_info("stopped", KV("cut_off", httpd_stop(httpd, STOP_GRACE_MS)));
+    return 0;
+}
+
+static int load_and_serve(char *const *argv, const sigset_t *signals, bool *out_again)
+{
+    struct err err = {0};
+    scoped_config config = {0};
+
+    if (config_load(&config, argv, &err) < 0)
+        return command_quit("configuration", &err);
+    log_set_level(config.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    return serve(&config, signals, argv, out_again);
+}
+
+int command_serve(char *const *argv)
+{
+    sigset_t signals = block_signals();
+    bool again = true;
+    int code = 0;
+
+    log_writer_start();
+    /* A local agent runs as our user: our environment and memory are closed to it. */
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    /* New settings come with a new start in the same process: nothing that runs has to
+     * expect them to change, and a restart loses nothing. */
+    while (again) {
+        again = false;
+        code = load_and_serve(argv, &signals, &again);
+    }
+    log_writer_stop();
+    return code;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The runner protocol (CONTRACT section 6): one claim, fenced attempts, first report wins. */
+#include <pthread.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "model/token.h"
+#include "server.h"
+#include "store/run_store.h"
+
+static const struct test_server_options quiet = {.max_workers = -1};
+
+/* A run that was launched by hand, so that the test knows its token. */
+struct launched {
+    struct test_server *server;
+    char *id_text;
+    char *task_token;
+    struct id id;
+    int attempt;
+};
+
+static void relaunch(struct launched *run)
+{
+    struct err err = {0};
+    uint8_t hash[SHA256_SIZE];
+    scoped(secret) token = task_token_make(run->id);
+
+    free(run->task_token);
+    run->task_token = xstrdup(secret_reveal(token));
+    token_hash(run->task_token, hash);
+    assert_ok(run_store_launch(run->server->db, run->id, "fake", hash, clock_wall_ms() + 60000,
+                               &run->attempt, &err),
+              err);
+}
+
+static void launch(struct launched *run, struct test_server *server, const char *prompt)
+{
+    scoped_str token = test_server_token(server, "octo/hello");
+
+    *run = (struct launched){.server = server};
+    run->id_text = test_server_dispatch(server, token, prompt);
+    assert_true(id_parse(run->id_text, &run->id));
+    relaunch(run);
+}
+
+static void launched_done(struct launched *run)
+{
+    free(run->id_text);
+    free(run->task_token);
+}
+#define scoped_launched __attribute__((cleanup(launched_done))) struct launched
+
+static int call_as(const struct launched *run, const char *token, int attempt, const char *path,
+                   const char *body, cJSON **out)
+{
+    scoped_str header = xasprintf("X-Dispatch-Attempt: %d", attempt);
+    const char *const headers[] = {header, NULL};
+
+    return test_server_call(run->server, "POST", path, token, headers, body, out);
+}
+
+static int call(const struct launched *run, const char *path, const char *body, cJSON **out)
+{
+    return call_as(run, run->task_token, run->attempt, path, body, out);
+}
+
+static int claim(const struct launched *run, const char *runner_id, cJSON **out)
+{
+    scoped_str body = xasprintf("{\"runner_id\": \"%s\"}", runner_id);
+
+    return call(run, "/runner/v1/claim", body, out);
+}
+
+static char *report_text(const struct launched *run, const char *status, const char *pr_url)
+{
+    scoped_json report = jobj({"task_id", jstr(run->id_text)}, {"status", jstr(status)},
+                              {"pr_url", jstr(pr_url)});
+
+    return json_text(report);
+}
+
+static int complete(const struct launched *run, const char *status, const char *pr_url)
+{
+    scoped_str body = report_text(run, status, pr_url);
+
+    return call(run, "/api/callbacks/complete", body, NULL);
+}
+
+static void test_claim_gives_what_the_runner_needs_and_no_secret(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+    scoped_json answer = NULL;
+    scoped_str text = NULL;
+
+    (void)state;
+    launch(&run, server, "Fix the bug");
+    assert_int_equal(claim(&run, "runner-a", &answer), 200);
+    assert_string_equal(json_get_str(answer, "run_id"), run.id_text);
+    assert_int_equal(json_get_int(answer, "attempt", 0), 1);
+    assert_string_equal(json_get_str(answer, "repo"), "octo/hello");
+    assert_string_equal(json_get_str(answer, "prompt"), "Fix the bug");
+    assert_string_equal(json_get_str(answer, "mode"), "execute");
+    assert_non_null(json_get_str(answer, "clone_url"));
+    assert_non_null(json_get(answer, "bot"));
+    text = json_text(answer);
+    assert_null(strstr(text, "ghp_test"));
+    assert_null(strstr(text, run.task_token));
+    assert_string_equal(test_server_status(server, run.id_text), "running");
+}
+
+static void test_second_runner_is_refused_and_the_first_may_repeat(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+    scoped_json refused = NULL;
+
+    (void)state;
+    launch(&run, server, "x");
+    assert_int_equal(claim(&run, "runner-a", NULL), 200);
+    assert_int_equal(claim(&run, "runner-a", NULL), 200);
+    assert_int_equal(claim(&run, "runner-b", &refused), 409);
+    assert_string_equal(json_get_str(refused, "code"), "claimed");
+}
+
+struct claimer {
+    pthread_t thread;
+    const struct launched *run;
+    char name[32];
+    int status;
+};
+
+static void *race_claim(void *arg)
+{
+    struct claimer *claimer = arg;
+
+    claimer->status = claim(claimer->run, claimer->name, NULL);
+    return NULL;
+}
+
+static void test_one_of_many_racing_runners_claims(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        scoped_launched run;
+        struct claimer claimers[8] = {0};
+        int won = 0;
+
+        launch(&run, server, "x");
+        for (size_t i = 0; i < ARRAY_SIZE(claimers); i++) {
+            claimers[i].run = &run;
+            (void)snprintf(claimers[i].name, sizeof(claimers[i].name), "runner-%zu", i);
+            assert_int_equal(
+                pthread_create(&claimers[i].thread, NULL, race_claim, &claimers[i]), 0);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(claimers); i++) {
+            (void)pthread_join(claimers[i].thread, NULL);
+            won += claimers[i].status == 200;
+            if (claimers[i].status != 200)
+                assert_int_equal(claimers[i].status, 409);
+        }
+        assert_int_equal(won, 1);
+    }
+}
+
+static void test_old_attempt_is_fenced(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+    scoped_json refused = NULL;
+    scoped_str old_token = NULL;
+    scoped_str report = NULL;
+    struct err err = {0};
+
+    (void)state;
+    launch(&run, server, "x");
+    old_token = xstrdup(run.task_token);
+    assert_ok(run_store_requeue(server->db, run.id, 1, 0, clock_wall_ms() + 60000, "test", true,
+                                &err),
+              err);
+    relaunch(&run);
+    assert_int_equal(run.attempt, 2);
+    /* The old attempt's token ended with it; the right token with the old number is told. */
+    assert_int_equal(
+        call_as(&run, old_token, 1, "/runner/v1/claim", "{\"runner_id\": \"a\"}", NULL), 401);
+    assert_int_equal(call_as(&run, run.task_token, 1, "/runner/v1/claim",
+                             "{\"runner_id\": \"a\"}", &refused),
+                     409);
+    assert_string_equal(json_get_str(refused, "code"), "stale_attempt");
+    report = report_text(&run, "completed", NULL);
+    assert_int_equal(call_as(&run, run.task_token, 1, "/api/callbacks/complete", report, NULL),
+                     409);
+    assert_int_equal(claim(&run, "b", NULL), 200);
+}
+
+static void test_attempt_header_is_required(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+
+    (void)state;
+    launch(&run, server, "x");
+    assert_int_equal(test_server_call(server, "POST", "/runner/v1/claim", run.task_token, NULL,
+                                      "{\"runner_id\": \"a\"}", NULL),
+                     400);
+}
+
+static void test_task_token_opens_nothing_else(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+    scoped_launched other;
+    scoped_str integration = test_server_token(server, "octo/hello");
+    scoped_str body = NULL;
+
+    (void)state;
+    launch(&run, server, "x");
+    launch(&other, server, "y");
+    assert_int_equal(test_server_call(server, "POST", "/dispatchTask", run.task_token, NULL,
+                                      "{\"prompt\": \"x\"}", NULL),
+                     401);
+    assert_int_equal(
+        test_server_call(server, "GET", "/api/tasks", run.task_token, NULL, NULL, NULL), 401);
+    /* and nothing else opens the runner's routes */
+    assert_int_equal(call_as(&run, integration, 1, "/runner/v1/heartbeat", "{}", NULL), 401);
+    assert_int_equal(call_as(&run, TEST_API_KEY, 1, "/runner/v1/heartbeat", "{}", NULL), 401);
+    assert_int_equal(call_as(&run, NULL, 1, "/runner/v1/heartbeat", "{}", NULL), 401);
+    /* nor does one run's token report another's end */
+    assert_int_equal(claim(&run, "a", NULL), 200);
+    body = report_text(&other, "completed", NULL);
+    assert_int_equal(call(&run, "/api/callbacks/complete", body, NULL), 400);
+}
+
+static void test_first_report_wins(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+
+    (void)state;
+    launch(&run, server, "x");
+    assert_int_equal(complete(&run, "completed", "https://example.com/pull/1"), 409);
+    assert_int_equal(claim(&run, "a", NULL), 200);
+    assert_int_equal(complete(&run, "completed", "https://example.com/pull/1"), 200);
+    assert_int_equal(complete(&run, "completed", "https://example.com/pull/1"), 200);
+    assert_int_equal(complete(&run, "completed", "https://example.com/pull/2"), 409);
+    assert_int_equal(complete(&run, "failed", NULL), 409);
+    assert_string_equal(test_server_status(server, run.id_text), "completed");
+}
+
+static void test_reports_are_checked(void **state)
+{
+    static const struct {
+        const char *rest; /* after task_id */
+        int status;
+    } cases[] = {
+        {"", 400},
+        {", \"status\": \"running\"", 400},
+        {", \"status\": \"done\"", 400},
+        {", \"status\": \"failed\", \"error_code\": \"bored\"", 400},
+        {", \"status\": \"completed\", \"pr\": 1", 400},
+        {", \"status\": \"completed\", \"draft\": \"yes\"", 400},
+        {", \"status\": \"completed\", \"usage\": 3", 400},
+        {", \"status\": \"completed\", \"pr_url\": \"javascript:alert(1)\"", 400},
+        {", \"status\": \"failed\", \"error_code\": \"agent_failed\", \"error\": \"no\"", 200},
+    };
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+    scoped_str path = NULL;
+    scoped_json shown = NULL;
+
+    (void)state;
+    launch(&run, server, "x");
+    assert_int_equal(claim(&run, "a", NULL), 200);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        scoped_str body = xasprintf("{\"task_id\": \"%s\"%s}", run.id_text, cases[i].rest);
+        int status = call(&run, "/api/callbacks/complete", body, NULL);
+
+        if (status != cases[i].status)
+            fail_msg("%s: %d", body, status);
+    }
+    path = xasprintf("/api/tasks/%s/status", run.id_text);
+    assert_int_equal(test_server_call(server, "GET", path, TEST_API_KEY, NULL, NULL, &shown),
+                     200);
+    assert_string_equal(json_get_str(shown, "error"), "no");
+    assert_string_equal(json_get_str(shown, "error_code"), "agent_failed");
+}
+
+static void test_token_ends_with_its_run_after_the_grace(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+    int64_t now_ms = clock_wall_ms();
+
+    (void)state;
+    launch(&run, server, "x");
+    assert_int_equal(claim(&run, "a", NULL), 200);
+    assert_int_equal(complete(&run, "completed", NULL), 200);
+    assert_int_equal(call(&run, "/runner/v1/git-token", "{}", NULL), 409);
+    clock_set_for_test(now_ms + 9 * 60 * 1000);
+    assert_int_equal(complete(&run, "completed", NULL), 200);
+    clock_set_for_test(now_ms + 11 * 60 * 1000);
+    assert_int_equal(complete(&run, "completed", NULL), 401);
+    clock_set_for_test(-1);
+}
+
+static void test_events_are_stored_once(void **state)
+{
+    static const char batch[] =
+        "{\"events\": [{\"seq\": 1, \"at\": \"2026-01-02T03:04:05Z\", \"type\": \"started\"},"
+        "{\"seq\": 2, \"at\": \"2026-01-02T03:04:05.5Z\", \"type\": \"log\", \"line\": "
+        "\"hi\"}]}";
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+    scoped_json first = NULL;
+    scoped_json again = NULL;
+
+    (void)state;
+    launch(&run, server, "x");
+    assert_int_equal(claim(&run, "a", NULL), 200);
+    assert_int_equal(call(&run, "/runner/v1/events", batch, &first), 200);
+    assert_int_equal(json_get_int(first, "stored", -1), 2);
+    assert_int_equal(call(&run, "/runner/v1/events", batch, &again), 200);
+    assert_int_equal(json_get_int(again, "stored", -1), 0);
+}
+
+static void test_events_are_checked(void **state)
+{
+    static const char *const bad[] = {
+        "{}",
+        "{\"events\": 1}",
+        "{\"events\": [1]}",
+        "{\"events\": [{\"seq\": 1, \"type\": \"log\"}]}",
+        "{\"events\": [{\"seq\": 0, \"at\": \"2026-01-02T03:04:05Z\", \"type\": \"log\"}]}",
+        "{\"events\": [{\"seq\": 1, \"at\": \"yesterday\", \"type\": \"log\"}]}",
+        "{\"events\": [{\"seq\": 1, \"at\": \"2026-01-02T03:04:05Z\", \"type\": \"boo\"}]}",
+    };
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+
+    (void)state;
+    launch(&run, server, "x");
+    assert_int_equal(claim(&run, "a", NULL), 200);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        if (call(&run, "/runner/v1/events", bad[i], NULL) != 400)
+            fail_msg("%s was taken", bad[i]);
+}
+
+static void test_heartbeat_tells_of_a_stop(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+    scoped_str path = NULL;
+    scoped_json before = NULL;
+    scoped_json after = NULL;
+
+    (void)state;
+    launch(&run, server, "x");
+    assert_int_equal(claim(&run, "a", NULL), 200);
+    assert_int_equal(call(&run, "/runner/v1/heartbeat", "{}", &before), 200);
+    assert_false(json_get_bool(before, "stop", true));
+    path = xasprintf("/api/tasks/%s/stop", run.id_text);
+    assert_int_equal(test_server_call(server, "POST", path, TEST_API_KEY, NULL, NULL, NULL),
+                     202);
+    assert_int_equal(call(&run, "/runner/v1/heartbeat", "{}", &after), 200);
+    assert_true(json_get_bool(after, "stop", false));
+    assert_int_equal(complete(&run, "stopped", NULL), 200);
+    assert_int_equal(test_server_call(server, "POST", path, TEST_API_KEY, NULL, NULL, NULL),
+                     409);
+}
+
+static void test_git_token_is_given_while_running(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+    scoped_json answer = NULL;
+    int64_t expires_ms;
+
+    (void)state;
+    launch(&run, server, "x");
+    assert_int_equal(call(&run, "/runner/v1/git-token", "{}", NULL), 409);
+    assert_int_equal(claim(&run, "a", NULL), 200);
+    assert_int_equal(call(&run, "/runner/v1/git-token", "{}", &answer), 200);
+    assert_string_equal(json_get_str(answer, "token"), "ghp_test");
+    assert_true(clock_parse(json_get_str(answer, "expires_at"), &expires_ms));
+    assert_true(expires_ms > clock_wall_ms());
+}
+
+TEST_MAIN(cmocka_unit_test(test_claim_gives_what_the_runner_needs_and_no_secret),
+          cmocka_unit_test(test_second_runner_is_refused_and_the_first_may_repeat),
+          cmocka_unit_test(test_one_of_many_racing_runners_claims),
+          cmocka_unit_test(test_old_attempt_is_fenced),
+          cmocka_unit_test(test_attempt_header_is_required),
+          cmocka_unit_test(test_task_token_opens_nothing_else),
+          cmocka_unit_test(test_first_report_wins), cmocka_unit_test(test_reports_are_checked),
+          cmocka_unit_test(test_token_ends_with_its_run_after_the_grace),
+          cmocka_unit_test(test_events_are_stored_once),
+          cmocka_unit_test(test_events_are_checked),
+          cmocka_unit_test(test_heartbeat_tells_of_a_stop),
+          cmocka_unit_test(test_git_token_is_given_while_running))
