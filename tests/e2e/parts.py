@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real programs that end-to-end tests put together: a GitHub stand-in and a dispatchd.
+
+Both are started in a fresh directory, on free ports of 127.0.0.1, and ended by pid."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+TREE = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.join(TREE, os.environ.get("BUILD", "build"))
+STANDIN = os.path.join(TREE, "tests/support/github-standin/github-standin")
+API_KEY = "e2e-api-key-canary-8c1f"
+GITHUB_TOKEN = "ghp_canaryE2E0123456789abcdef"
+
+
+class Failed(Exception):
+    pass
+
+
+def wait_for(what, condition, limit_s=30.0, every_s=0.02):
+    """What condition() returns once it is true; Failed after limit_s."""
+    until = time.monotonic() + limit_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > until:
+            raise Failed(f"not within {limit_s:g} s: {what}")
+        time.sleep(every_s)
+
+
+def call(url, method="GET", body=None, headers=None, timeout_s=20):
+    """(status, parsed or raw body); connection errors are raised as OSError."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
+    if data is not None:
+        request.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+            status, raw = answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        status, raw = refused.code, refused.read()
+    except urllib.error.URLError as failed:
+        raise OSError(str(failed.reason)) from failed
+    try:
+        return status, json.loads(raw)
+    except ValueError:
+        return status, raw.decode("utf-8", "replace")
+
+
+class Place:
+    """A fresh directory that goes away at the end."""
+
+    def __enter__(self):
+        self.path = tempfile.mkdtemp(prefix="dispatch-e2e-")
+        return self.path
+
+    def __exit__(self, *ignored):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def end(process, limit_s=10):
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class Standin:
+    """The GitHub stand-in with one repository, octo/hello."""
+
+    def __init__(self, place):
+        self.log = os.path.join(place, "github.log")
+        port_file = os.path.join(place, "github.port")
+        fixture = os.path.join(place, "fixture")
+        os.makedirs(fixture)
+        with open(os.path.join(fixture, "README.md"), "w", encoding="utf-8") as out:
+            out.write("# hello\n")
+        self.process = subprocess.Popen(
+            [STANDIN, "--dir", os.path.join(place, "github"), "--port-file", port_file,
+             "--log", self.log, "--token", GITHUB_TOKEN, "--repo", f"octo/hello={fixture}",
+             "--exit-with-parent"])
+        wait_for("the GitHub stand-in listens",
+                 lambda: os.path.exists(port_file) or self.process.poll() is not None)
+        with open(port_file, encoding="utf-8") as text:
+            self.url = f"http://127.0.0.1:{int(text.read())}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *ignored):
+        end(self.process)
+
+    def pulls(self):
+        answer = call(f"{self.url}/_standin/pulls")[1]
+        return answer if isinstance(answer, list) else answer["pulls"]
+
+
+class Dispatchd:
+    """A dispatchd whose settings are these; it can be killed and started again."""
+
+    def __init__(self, place, standin, agent, **settings):
+        self.place = place
+        self.log = os.path.join(place, "dispatchd.log")
+        self.database = os.path.join(place, "var", "dispatch.db")
+        self.port = 0
+        self.process = None
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "DISPATCH_DATABASE": self.database,
+            "DISPATCH_WORK_DIR": os.path.join(place, "work"),
+            "DISPATCH_DEFAULT_AGENT": "command",
+            "DISPATCH_AGENT_COMMAND": agent,
+            "CODEBOT_API_KEYS": API_KEY,
+            "GITHUB_API_URL": standin.url,
+            "GITHUB_SERVER_URL": standin.url,
+            "GITHUB_TOKEN": GITHUB_TOKEN,
+        }
+        self.environment.update(settings)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *ignored):
+        if self.process:
+            end(self.process, 30)
+
+    def start(self):
+        """Starts it and waits until it is ready: the seconds that took."""
+        began = time.monotonic()
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [os.path.join(BUILD, "dispatchd"), "serve", "--port", str(self.port)],
+                env=self.environment, cwd=self.place, stdout=subprocess.PIPE, stderr=log)
+        self._read_port()
+        wait_for("dispatchd is ready", self._ready)
+        return time.monotonic() - began
+
+    def _read_port(self):
+        for line in self.process.stdout:
+            text = line.decode()
+            if text.startswith("Starting server on port "):
+                self.port = int(text.split()[-1].rstrip("."))
+            if "/api/tasks" in text and "{task_id}" not in text:
+                return
+        raise Failed(f"dispatchd ended at its start, see {self.log}:\n{self.tail()}")
+
+    def _ready(self):
+        try:
+            return call(f"{self.url}/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def tail(self):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return "".join(log.readlines()[-20:])
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def command(self, *words):
+        done = subprocess.run([os.path.join(BUILD, "dispatchd"), *words], check=False,
+                              env=self.environment, cwd=self.place, capture_output=True,
+                              text=True, timeout=60)
+        if done.returncode:
+            raise Failed(f"dispatchd {' '.join(words)}: {done.stderr}")
+        return done.stdout.strip()
+
+    def token(self):
+        return self.command("token", "create", "--repo", "octo/hello", "--name", "e2e")
+
+    def dispatch(self, token, prompt, key=None):
+        headers = {"Authorization": f"Bearer {token}"}
+        if key:
+            headers["Idempotency-Key"] = key
+        return call(f"{self.url}/dispatchTask", "POST", {"prompt": prompt}, headers)
+
+    def task(self, run_id):
+        status, task = call(f"{self.url}/api/tasks/{run_id}/status",
+                            headers={"Authorization": f"Bearer {API_KEY}"})
+        if status != 200:
+            raise Failed(f"status of {run_id}: {status} {task}")
+        return task
+
+    def tasks(self, query):
+        found, cursor = [], ""
+        while True:
+            status, page = call(f"{self.url}/api/tasks?limit=1000&{query}{cursor}",
+                                headers={"Authorization": f"Bearer {API_KEY}"})
+            if status != 200:
+                raise Failed(f"list: {status} {page}")
+            found += page["tasks"]
+            if "next_cursor" not in page:
+                return found
+            cursor = "&cursor=" + page["next_cursor"]
+
+    def wait_ended(self, run_id, limit_s=60):
+        ends = ("completed", "failed", "stopped")
+        return wait_for(f"run {run_id} ends", lambda: (
+            lambda task: task if task["status"] in ends else None)(self.task(run_id)), limit_s)
+
+
+def agent_script(place, name, text):
+    """An executable agent in the test's directory."""
+    path = os.path.join(place, name)
+    with open(path, "w", encoding="utf-8") as out:
+        out.write("#!/bin/sh\n" + text)
+    os.chmod(path, 0o755)
+    return path
