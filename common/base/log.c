@@ -135,9 +135,9 @@ static bool stderr_is_terminal(void)
 static void write_line(enum log_level level, const char *sentence,
                        const struct log_field *fields, size_t n_fields)
 {
+    int saved = errno;
     struct line line LINE_UNINITIALIZED;
     bool json = !stderr_is_terminal();
-    int saved = errno;
 
     line.size = 0;
     begin_line(&line, level, sentence, json);

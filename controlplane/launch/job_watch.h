@@ -15,7 +15,7 @@
 struct job_watch;
 
 /* How long a runner has between TERM and KILL: it ends its agent, reports, and leaves. */
-#define JOB_KILL_AFTER_MS 20000
+#define JOB_KILL_AFTER_MS 15000
 
 /* Both are called on the watch's thread, without locks held. */
 struct job_watch_hooks {

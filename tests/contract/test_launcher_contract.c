@@ -650,7 +650,7 @@ static void test_the_job_has_directories_of_its_own(void **state)
     scoped_str ref =
         start_script(world, "pwd > $HOME/seen; test -d $DISPATCH_WORK_DIR &&"
                             " test -d $TMPDIR && stat -c %a . >> $HOME/seen\n"
-                            "ps -o sid= -p $$ >> $HOME/seen; echo $$ >> $HOME/seen");
+                            "cut -d' ' -f6 /proc/$$/stat >> $HOME/seen; echo $$ >> $HOME/seen");
     scoped_str seen = NULL;
     char dir[512];
     char mode[16];

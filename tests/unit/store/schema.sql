@@ -8,7 +8,8 @@ CREATE TABLE run (
     launch_failures INTEGER NOT NULL DEFAULT 0,
     token_id        INTEGER,
     not_before_ms   INTEGER,             -- only while pending, after a failed launch
-    deadline_ms     INTEGER,             -- of the current state; NULL once it has ended
+    deadline_ms     INTEGER,             -- of the current state; NULL once it has ended, and
+                                         -- while fresh: the key says how long it has waited
     stop_requested  INTEGER,             -- only while launching or running
     task_token_hash BLOB,                -- of the current attempt
     repo            TEXT,
@@ -36,8 +37,6 @@ CREATE TABLE run (
 CREATE INDEX run_by_status ON run (status, not_before_ms);
 
 CREATE INDEX run_by_deadline ON run (deadline_ms) WHERE deadline_ms IS NOT NULL;
-
-CREATE INDEX run_by_token ON run (token_id) WHERE token_id IS NOT NULL;
 
 CREATE TABLE run_input (
     key             INTEGER PRIMARY KEY,
