@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/net.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "crypto/random.h"
+#include "net/call.h"
+
+/*
+ * Two kinds of threads meet here. The net's own runs the multi handle and nothing else
+ * touches that. Callers put their call into the list, wake the thread, and wait for the end.
+ * It is the callers who watch the clock and *cancel: a call that libcurl holds back because
+ * all connections to a host are taken has no timer of libcurl's.
+ */
+#define TIMEOUT_MS 30000
+#define TRIES_MAX 4
+#define CONNECTIONS_PER_HOST 8
+#define IDLE_CONNECTIONS_MAX 64L
+#define CANCEL_LOOK_MS 50 /* how soon *cancel is noticed */
+#define WAKE_AT_LEAST_MS 1000
+
+struct net {
+    struct call_settings settings;
+    CURLM *multi;
+    pthread_t thread;
+    bool started;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* stopping has begun, or a caller has left */
+    struct call *calls;     /* the thread's, new and running */
+    bool news;              /* something in the list wants the thread's attention */
+    bool stopping;
+    int callers; /* inside net_call */
+};
+
+/* --- The net's thread ----------------------------------------------------------------- */
+
+/* Under the lock. From here on the call is its caller's again. */
+static void end_call(struct net *net, struct call *call, CURLcode code, enum call_cut cut)
+{
+    if (call->state == CALL_RUNNING)
+        (void)curl_multi_remove_handle(net->multi, call->easy);
+    if (call->next)
+        call->next->previous = call->previous;
+    if (call->previous)
+        call->previous->next = call->next;
+    else
+        net->calls = call->next;
+    call->code = code;
+    if (call->cut == CUT_NONE)
+        call->cut = cut;
+    call->state = CALL_ENDED;
+    (void)pthread_cond_signal(&call->ended);
+}
+
+static void begin_call(struct net *net, struct call *call)
+{
+    if (curl_multi_add_handle(net->multi, call->easy) == CURLM_OK)
+        call->state = CALL_RUNNING;
+    else
+        end_call(net, call, CURLE_FAILED_INIT, CUT_NONE);
+}
+
+/* False when it is time to leave; then every call has ended. */
+static bool take_news(struct net *net)
+{
+    bool go_on;
+    struct call *next;
+
+    (void)pthread_mutex_lock(&net->lock);
+    for (struct call *call = net->news ? net->calls : NULL; call; call = next) {
+        next = call->next;
+        if (net->stopping)
+            end_call(net, call, CURLE_OK, CUT_CANCELLED);
+        else if (call->unwanted != CUT_NONE)
+            end_call(net, call, CURLE_OK, call->unwanted);
+        else if (call->state == CALL_NEW)
+            begin_call(net, call);
+    }
+    net->news = false;
+    go_on = !net->stopping;
+    (void)pthread_mutex_unlock(&net->lock);
+    return go_on;
+}
+
+static void end_finished(struct net *net)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(net->multi, &left))) {
+        void *call = NULL;
+        CURLcode code = message->data.result;
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+        (void)pthread_mutex_lock(&net->lock);
+        end_call(net, call, code, CUT_NONE);
+        (void)pthread_mutex_unlock(&net->lock);
+    }
+}
+
+static void *serve(void *self)
+{
+    struct net *net = self;
+    int running;
+
+    while (take_news(net)) {
+        (void)curl_multi_perform(net->multi, &running);
+        end_finished(net);
+        (void)curl_multi_poll(net->multi, NULL, 0, WAKE_AT_LEAST_MS, NULL);
+    }
+    return NULL;
+}
+
+/* --- Life ----------------------------------------------------------------------------- */
+
+static void setup_curl(void)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        abort();
+}
+
+/* Signals are for the threads that expect them. */
+static int start_thread(struct net *net, struct err *err)
+{
+    sigset_t all;
+    sigset_t before;
+    int failed;
+
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(&net->thread, NULL, serve, net);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        return err_set_errno(err, failed, "starting the thread for outgoing calls");
+    net->started = true;
+    return 0;
+}
+
+static int open_multi(struct net *net, int connections_per_host, struct err *err)
+{
+    long per_host = connections_per_host > 0 ? connections_per_host : CONNECTIONS_PER_HOST;
+
+    net->multi = curl_multi_init();
+    if (!net->multi
+        || curl_multi_setopt(net->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX) != CURLM_OK
+        || curl_multi_setopt(net->multi, CURLMOPT_MAX_HOST_CONNECTIONS, per_host) != CURLM_OK
+        || curl_multi_setopt(net->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS_MAX)
+               != CURLM_OK)
+        return err_set(err, ERR_INTERNAL, "libcurl can't be set up");
+    return 0;
+}
+
+struct net *net_new(const struct net_options *options, struct err *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    scoped(net) net = xcalloc(1, sizeof(*net));
+    pthread_condattr_t monotonic;
+
+    (void)pthread_once(&once, setup_curl);
+    (void)pthread_mutex_init(&net->lock, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&net->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    net->settings.user_agent = xstrdup(options->user_agent ? options->user_agent : "dispatch");
+    net->settings.ca_file = xstrdup(options->ca_file);
+    if (!options->proxy)
+        net->settings.proxy = xstrdup("");
+    else if (options->proxy[0])
+        net->settings.proxy = xstrdup(options->proxy);
+
+    if (options->ca_file && access(options->ca_file, R_OK) < 0) {
+        (void)err_set_errno(err, errno, "%s", options->ca_file);
+        return NULL;
+    }
+    if (open_multi(net, options->connections_per_host, err) < 0 || start_thread(net, err) < 0)
+        return NULL;
+    return TAKE(net);
+}
+
+void net_free(struct net *net)
+{
+    if (!net)
+        return;
+    (void)pthread_mutex_lock(&net->lock);
+    net->stopping = true;
+    net->news = true;
+    (void)pthread_cond_broadcast(&net->changed);
+    (void)pthread_mutex_unlock(&net->lock);
+    if (net->started) {
+        (void)curl_multi_wakeup(net->multi);
+        (void)pthread_join(net->thread, NULL);
+    }
+    (void)pthread_mutex_lock(&net->lock);
+    while (net->callers > 0)
+        (void)pthread_cond_wait(&net->changed, &net->lock);
+    (void)pthread_mutex_unlock(&net->lock);
+
+    (void)curl_multi_cleanup(net->multi);
+    (void)pthread_cond_destroy(&net->changed);
+    (void)pthread_mutex_destroy(&net->lock);
+    free(net->settings.user_agent);
+    free(net->settings.ca_file);
+    free(net->settings.proxy);
+    free(net);
+}
+
+/* --- The callers' threads ------------------------------------------------------------- */
+
+/* When a call must be over. A stream has no such moment: it starts anew with each byte. */
+static int64_t deadline_ms(const struct call *call, int64_t started_ms)
+{
+    int timeout_ms = call->request->timeout_ms;
+    int64_t from_ms = call->request->on_data
+                          ? atomic_load_explicit(&call->heard_ms, memory_order_relaxed)
+                          : started_ms;
+
+    return from_ms + (timeout_ms > 0 ? timeout_ms : TIMEOUT_MS);
+}
+
+static bool is_cancelled(const struct net_request *request)
+{
+    return request->cancel && __atomic_load_n(request->cancel, __ATOMIC_ACQUIRE);
+}
+
+static void wait_on(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ms)
+{
+    struct timespec until = {
+        .tv_sec = until_ms / 1000,
+        .tv_nsec = until_ms % 1000 * 1000000,
+    };
+
+    (void)pthread_cond_timedwait(cond, lock, &until);
+}
+
+static int64_t look_again_ms(const struct net_request *request, int64_t now_ms,
+                             int64_t until_ms)
+{
+    if (request->cancel && until_ms > now_ms + CANCEL_LOOK_MS)
+        return now_ms + CANCEL_LOOK_MS;
+    return until_ms;
+}
+
+/* Under the lock. */
+static void hand_over(struct net *net, struct call *call)
+{
+    call->state = CALL_NEW;
+    call->previous = NULL;
+    call->next = net->calls;
+    if (call->next)
+        call->next->previous = call;
+    net->calls = call;
+    net->news = true;
+    (void)curl_multi_wakeup(net->multi);
+}
+
+/* Under the lock. */
+static void give_up(struct net *net, struct call *call, enum call_cut why)
+{
+    call->unwanted = why;
+    net->news = true;
+    (void)curl_multi_wakeup(net->multi);
+}
+
+static void try_once(struct net *net, struct call *call, int64_t started_ms)
+{
+    call_rewind(call);
+    (void)pthread_mutex_lock(&net->lock);
+    if (net->stopping)
+        call->cut = CUT_CANCELLED;
+    else
+        hand_over(net, call);
+    while (!net->stopping && call->state != CALL_ENDED && call->unwanted == CUT_NONE) {
+        int64_t now_ms = clock_monotonic_ms();
+        int64_t until_ms = deadline_ms(call, started_ms);
+
+        if (is_cancelled(call->request))
+            give_up(net, call, CUT_CANCELLED);
+        else if (now_ms >= until_ms)
+            give_up(net, call, CUT_TIMED_OUT);
+        else
+            wait_on(&call->ended, &net->lock, look_again_ms(call->request, now_ms, until_ms));
+    }
+    while (call->state == CALL_NEW || call->state == CALL_RUNNING)
+        (void)pthread_cond_wait(&call->ended, &net->lock);
+    (void)pthread_mutex_unlock(&net->lock);
+}
+
+/* Waits before the next try; false when there will be none. */
+static bool pause_for(struct net *net, const struct net_request *request, int64_t wait_ms)
+{
+    int64_t until_ms = clock_monotonic_ms() + wait_ms;
+    bool go_on = true;
+
+    (void)pthread_mutex_lock(&net->lock);
+    for (;;) {
+        int64_t now_ms = clock_monotonic_ms();
+
+        go_on = !net->stopping && !is_cancelled(request);
+        if (!go_on || now_ms >= until_ms)
+            break;
+        wait_on(&net->changed, &net->lock, look_again_ms(request, now_ms, until_ms));
+    }
+    (void)pthread_mutex_unlock(&net->lock);
+    return go_on;
+}
+
+static int say_tries(const struct err *failed, int tries, struct err *err)
+{
+    *err = *failed;
+    if (tries > 1)
+        (void)snprintf(err->text, sizeof(err->text), "%.480s (%d tries)", failed->text, tries);
+    return -1;
+}
+
+static int try_until_answered(struct net *net, struct call *call, struct err *err)
+{
+    const struct net_request *request = call->request;
+    int most = request->tries_max > 0 ? request->tries_max : TRIES_MAX;
+    int64_t started_ms = clock_monotonic_ms();
+
+    for (int number = 1;; number++) {
+        struct err failed = {0};
+        struct net_try tried;
+        int result;
+        int64_t wait_ms;
+
+        try_once(net, call, started_ms);
+        result = call_judge(call, &tried, &failed);
+        call->answer->tries = number;
+        wait_ms = retry_wait_ms(&tried, number + 1, random_u64());
+        if (number >= most || !retry_allowed(request->retry, &tried)
+            || clock_monotonic_ms() + wait_ms >= deadline_ms(call, started_ms)) {
+            return result < 0 ? say_tries(&failed, number, err) : 0;
+        }
+        if (!pause_for(net, request, wait_ms))
+            return err_set(err, ERR_UNAVAILABLE, "%s %s: stopped", request->method,
+                           call->shown);
+    }
+}
+
+static int enter(struct net *net, struct err *err)
+{
+    bool stopping;
+
+    (void)pthread_mutex_lock(&net->lock);
+    stopping = net->stopping;
+    net->callers += !stopping;
+    (void)pthread_mutex_unlock(&net->lock);
+    return stopping ? err_set(err, ERR_UNAVAILABLE, "outgoing calls are stopping") : 0;
+}
+
+static void leave(struct net *net)
+{
+    (void)pthread_mutex_lock(&net->lock);
+    net->callers--;
+    (void)pthread_cond_broadcast(&net->changed);
+    (void)pthread_mutex_unlock(&net->lock);
+}
+
+int net_call(struct net *net, const struct net_request *request, struct net_answer *out,
+             struct err *err)
+{
+    struct call call;
+    int result;
+
+    *out = (struct net_answer){0};
+    if (enter(net, err) < 0)
+        return -1;
+    result = call_prepare(&call, &net->settings, request, out, err);
+    if (result == 0)
+        result = try_until_answered(net, &call, err);
+    call_done(&call);
+    leave(net);
+    if (result < 0)
+        net_answer_done(out);
+    return result;
+}
