@@ -219,12 +219,18 @@ static void test_start_can_swap_the_standard_streams(void **state)
     test_dir_remove(dir);
 }
 
+/* Signals 32 and 33 belong to glibc, whose posix_spawn leaves them ignored in whoever started
+ * us and whose sigaction lets nobody change that. */
+#define OF_LIBC 0x180000000ULL
+
 static void test_start_gives_signals_back_their_defaults(void **state)
 {
     struct process_spec spec = PROCESS_SPEC_DEFAULTS;
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction before;
     sigset_t block;
+    unsigned long long blocked;
+    unsigned long long ignored;
     int code = -1;
 
     (void)state;
@@ -235,7 +241,9 @@ static void test_start_gives_signals_back_their_defaults(void **state)
     spec.argv = ARGV("/bin/grep", "-E", "^Sig(Blk|Ign):", "/proc/self/status");
     scoped_str said = output_of(spec, &code);
 
-    assert_string_equal(said, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    assert_int_equal(sscanf(said, "SigBlk: %llx SigIgn: %llx", &blocked, &ignored), 2);
+    assert_int_equal(blocked, 0);
+    assert_int_equal(ignored & ~OF_LIBC, 0);
     assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &block, NULL), 0);
     assert_int_equal(sigaction(SIGPIPE, &before, NULL), 0);
 }
