@@ -38,7 +38,8 @@ ifneq ($(findstring clang,$(CC)),)
 HARDENING += -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang
 endif
 else
-HARDENING := -O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+# Instrumented code makes gcc see uninitialised variables where there are none.
+HARDENING := -Wno-maybe-uninitialized -O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 LINK_HARDENING := -fsanitize=$(SANITIZE)
 endif
 
@@ -93,7 +94,8 @@ $(BUILD)/obj/runner-image/%.o: INCLUDES = -Irunner-image
 $(BUILD)/obj/tests/%.o: INCLUDES = -Icontrolplane -Irunner-image -Itests/support -Itests/fuzz
 
 $(BUILD)/libcommon.a: $(call objects,$(COMMON_SOURCES))
-$(BUILD)/libcontrolplane.a: $(call objects,$(CONTROLPLANE_SOURCES)) $(BUILD)/obj/gen/migrations.o
+$(BUILD)/libcontrolplane.a: $(call objects,$(CONTROLPLANE_SOURCES)) $(BUILD)/obj/gen/migrations.o \
+    $(BUILD)/obj/gen/openapi.o
 $(BUILD)/librunner.a: $(call objects,$(RUNNER_SOURCES))
 $(BUILD)/libsupport.a: $(call objects,$(SUPPORT_SOURCES))
 $(BUILD)/%.a:
@@ -105,7 +107,11 @@ MIGRATIONS := $(sort $(wildcard controlplane/store/migrations/*.sql))
 $(BUILD)/gen/migrations.c: $(MIGRATIONS) hack/embed-migrations
 	@mkdir -p $(@D)
 	$(Q)hack/embed-migrations $(MIGRATIONS) > $@
-$(BUILD)/obj/gen/migrations.o: $(BUILD)/gen/migrations.c
+# The API's description, as GET /openapi.yaml serves it.
+$(BUILD)/gen/openapi.c: controlplane/api/openapi.yaml hack/embed-file
+	@mkdir -p $(@D)
+	$(Q)hack/embed-file api/openapi.h openapi_yaml $< > $@
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Icontrolplane $(CFLAGS) -c -o $@ $<
 

@@ -2,6 +2,7 @@
 #include "httpd/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -55,6 +56,9 @@ void loop_finished(struct request *req)
     struct httpd *httpd = req->httpd;
     struct request *top = atomic_load_explicit(&httpd->finished, memory_order_relaxed);
 
+    /* Once pushed, the request may be answered and the server freed before we have woken the
+     * loop: loop_quit waits for this to be zero again. */
+    atomic_fetch_add_explicit(&httpd->finishers, 1, memory_order_relaxed);
     do {
         req->next_finished = top;
     } while (!atomic_compare_exchange_weak_explicit(
@@ -62,6 +66,7 @@ void loop_finished(struct request *req)
     /* Whoever found the stack empty wakes the loop for all that follow until it looks. */
     if (!top)
         wake(httpd);
+    atomic_fetch_sub_explicit(&httpd->finishers, 1, memory_order_release);
 }
 
 static void resume_finished(struct httpd *httpd)
@@ -230,5 +235,8 @@ bool loop_quit(struct httpd *httpd)
         return false;
     (void)pthread_join(httpd->thread, NULL);
     httpd->thread_runs = false;
+    /* A moment at most: whoever is counted has one write left to do. */
+    while (atomic_load_explicit(&httpd->finishers, memory_order_acquire) > 0)
+        (void)sched_yield();
     return true;
 }

@@ -52,6 +52,7 @@ struct httpd {
 
     /* Requests answered by some thread, for the loop to take up again. */
     _Atomic(struct request *) finished;
+    _Atomic int finishers; /* inside loop_finished now: they still touch this struct */
     int wake_fd;
 
     /* The rest belongs to the loop. */
