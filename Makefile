@@ -15,7 +15,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
 # Debian packages that a build or a test run needs; hack/packages installs what is missing.
-ifneq ($(filter-out help format clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help format clean images,$(or $(MAKECMDGOALS),all)),)
 ifndef SKIP_PACKAGES
 PACKAGE_GROUPS := $(filter lint format-check valgrind bench fuzz e2e,$(MAKECMDGOALS)) \
     $(if $(filter e2e,$(MAKECMDGOALS)),openapi)
@@ -66,8 +66,8 @@ objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 tests = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES)) \
     $(patsubst tests/%.c,$(BUILD)/tests/%,$(CONTRACT_SOURCES) $(API_SOURCES))
 
-.PHONY: all help demo test check e2e bench fuzz lint format format-check check-layers asan tsan \
-    valgrind test-clang clean
+.PHONY: all help demo images test check e2e bench fuzz lint format format-check check-layers \
+    asan tsan valgrind test-clang clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -80,6 +80,7 @@ help:
 	@echo '  make bench   dispatches per second beside the floor'
 	@echo '  make fuzz    each parser for a minute (FUZZ_SECONDS=n)'
 	@echo '  make format  put the sources into shape'
+	@echo '  make images  both container images; hack/images says what can be set'
 	@echo '  make test TEST=json/test_json   one test program; T=test_name picks in it'
 
 # --- Building -----------------------------------------------------------------------------
@@ -173,8 +174,11 @@ tsan:
 	$(MAKE) BUILD=build/tsan SANITIZE=thread test
 test-clang:
 	$(MAKE) BUILD=build/clang CC=clang test
-valgrind: $(TESTS)
-	@BUILD=$(BUILD) tests/run --valgrind $(filter-out $(BUILD)/tests/contract/% $(BUILD)/tests/api/%,$(TESTS))
+# Those that compute; the ones that mostly wait for clocks and processes have asan and tsan.
+VALGRIND_TESTS = $(foreach folder,base json yaml crypto config model store,\
+    $(filter $(BUILD)/tests/$(folder)/%,$(call tests)))
+valgrind: $(VALGRIND_TESTS)
+	@BUILD=$(BUILD) tests/run --valgrind $(VALGRIND_TESTS)
 
 bench: all $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_SOURCES))
 	@BUILD=$(BUILD) tests/bench/run
@@ -185,6 +189,12 @@ fuzz:
 
 demo: all
 	@BUILD=$(BUILD) hack/demo
+
+# --- Images -------------------------------------------------------------------------------
+
+AGENT_PACKAGES ?=
+images:
+	@AGENT_PACKAGES='$(AGENT_PACKAGES)' hack/images
 
 # --- Linting ------------------------------------------------------------------------------
 

@@ -72,6 +72,7 @@ int show_live(struct app *app, struct request *req, cJSON **out, struct err *err
 int show_ready(struct app *app, struct request *req, cJSON **out, struct err *err);
 int show_metrics(struct app *app, struct request *req, cJSON **out, struct err *err);
 int check_startup(struct app *app, struct request *req, cJSON **out, struct err *err);
+int show_openapi(struct app *app, struct request *req, cJSON **out, struct err *err);
 
 /* admin.c */
 int create_token(struct app *app, struct request *req, cJSON **out, struct err *err);

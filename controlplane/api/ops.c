@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/app.h"
+#include "api/openapi.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "store/run_store.h"
@@ -42,7 +43,8 @@ int show_ready(struct app *app, struct request *req, cJSON **out, struct err *er
 
     (void)req;
     if (ask_store(app, &why) < 0)
-        return err_set(err, ERR_UNAVAILABLE, "the store does not answer: %.200s", why.text);
+        return err_set_code(err, ERR_UNAVAILABLE, "store_unavailable",
+                            "the store does not answer");
     *out = jobj({"status", jstr("ready")});
     return 200;
 }
@@ -166,5 +168,20 @@ int check_startup(struct app *app, struct request *req, cJSON **out, struct err 
     (void)err;
     *out = jobj({"ok", jbool(all)}, {"version", jstr(DISPATCH_VERSION)},
                 {"checks", jarr(store, github, api_keys, check_launcher(app))});
+    return 200;
+}
+
+/* --- The API's description
+ * ---------------------------------------------------------------------------- */
+
+int show_openapi(struct app *app, struct request *req, cJSON **out, struct err *err)
+{
+    char *text = xcalloc(1, openapi_yaml_size);
+
+    (void)app;
+    (void)out;
+    (void)err;
+    memcpy(text, openapi_yaml, openapi_yaml_size);
+    request_set_text(req, "application/yaml", text, openapi_yaml_size);
     return 200;
 }

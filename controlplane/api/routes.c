@@ -20,6 +20,7 @@ const struct route public_routes[] = {
     {HTTP_GET, "/readyz", ANYONE, 0, show_ready, "Can it take requests?"},
     {HTTP_GET, "/metrics", ANYONE, 0, show_metrics, "Prometheus text"},
     {HTTP_GET, "/api/startup/check", ANYONE, 0, check_startup, "Each required setting and the store: well or why not"},
+    {HTTP_GET, "/openapi.yaml", ANYONE, ROUTE_INLINE, show_openapi, "This API's description"},
 };
 const size_t n_public_routes = ARRAY_SIZE(public_routes);
 

@@ -1,0 +1,456 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""check_dispatchd.py MODULES: lints controlplane/api/openapi.yaml with redocly, and holds a
+running dispatchd to it.
+
+A prism proxy stands in front of each dispatchd here and compares what passes with the document.
+An answer that differs from it is a failure, as is a good request that it finds fault with, or a
+bad one that it lets pass where the document could know. Bad requests have to reach dispatchd:
+prism runs without --errors (with it, it answers them itself), and its findings are read from
+the sl-violations header, and from its log for what others sent."""
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+TREE = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(TREE, "tests/e2e"))
+# pylint: disable=wrong-import-position
+from parts import (API_KEY, Dispatchd, Failed, Place, Standin, agent_script, end,  # noqa: E402
+                   wait_for)
+
+DOCUMENT = os.path.join(TREE, "controlplane/api/openapi.yaml")
+MODULES = os.path.realpath(sys.argv[1])
+NO_RUN = "0" * 20
+EVENT = {"seq": 1, "at": "2026-03-14T09:26:54Z", "type": "log", "text": "x"}
+# All answers of the document must be seen, save those that nothing here brings about, and those
+# that any route gives to a request as malformed or large as prism wouldn't pass on.
+UNSEEN = {"500", "503", "413", "400"}
+
+
+# --- The document -----------------------------------------------------------------------------
+
+def tool(name):
+    return os.path.join(MODULES, "node_modules/.bin", name)
+
+
+def redocly(*words):
+    environment = {**os.environ, "REDOCLY_TELEMETRY": "off",
+                   "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "CI": "true"}
+    done = subprocess.run([tool("redocly"), *words], env=environment, check=False,
+                          capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise Failed(f"redocly {words[0]}:\n{done.stdout}{done.stderr}")
+
+
+def close_objects(value):
+    """Clients let new members of an answer pass. Here one that isn't described is a fault."""
+    if isinstance(value, list):
+        for member in value:
+            close_objects(member)
+    elif isinstance(value, dict):
+        if isinstance(value.get("properties"), dict) and "type" in value:
+            value.setdefault("additionalProperties", False)
+        for member in value.values():
+            close_objects(member)
+
+
+def strict_document(place):
+    path = os.path.join(place, "openapi.json")
+    redocly("bundle", DOCUMENT, "-o", path, "--ext", "json")
+    with open(path, encoding="utf-8") as text:
+        document = json.load(text)
+    close_objects(document["components"]["schemas"])
+    with open(path, "w", encoding="utf-8") as out:
+        json.dump(document, out)
+    return path, document
+
+
+# --- What is put together ---------------------------------------------------------------------
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Prism:
+    """The proxy; a dispatchd can be told its address before either runs."""
+
+    def __init__(self, place, document):
+        self.document = document
+        self.log = os.path.join(place, f"prism-{os.path.basename(place)}.log")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *ignored):
+        if self.process:
+            end(self.process)
+
+    def start(self, upstream):
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [tool("prism"), "proxy", "--host", "127.0.0.1", "--port", str(self.port),
+                 self.document, upstream], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        wait_for("prism listens", self._listens, 60)
+
+    def _listens(self):
+        if self.process.poll() is not None:
+            raise Failed(f"prism ended:\n{self.text()}")
+        return "Prism is listening" in self.text()
+
+    def text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def violations(self):
+        return [line.split("Violation: ")[1] for line in self.text().splitlines()
+                if "Violation: " in line]
+
+
+class Caller:
+    """Makes requests and counts those whose answer, or the document's view of them, is not as
+    expected."""
+
+    def __init__(self, document):
+        self.document = document
+        self.seen = set()
+        self.passed = self.failed = 0
+
+    def call(self, base, method, path, expect, *, bearer=None, body=None, headers=None,
+             good=None):
+        """`good`: does the document find no fault with the request? None: it can't know."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        request = urllib.request.Request(base + path, data=data, method=method,
+                                         headers=headers or {})
+        if bearer:
+            request.add_header("Authorization", f"Bearer {bearer}")
+        if data is not None and not request.has_header("Content-type"):
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                status, said, raw = answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as refused:
+            status, said, raw = refused.code, refused.headers, refused.read()
+        self._judge(f"{method} {path}", expect, status, good, raw,
+                    json.loads(said.get("sl-violations", "[]")))
+        self._remember(method, path, status)
+        try:
+            return json.loads(raw)
+        except ValueError:
+            return raw.decode()
+
+    def _judge(self, name, expect, status, good, raw, violations):
+        problems = []
+        if status != expect:
+            problems.append(f"{status}, not {expect}: {raw[:300]!r}")
+        of_request = [v for v in violations if v["location"][0] == "request"]
+        problems += [f"{'.'.join(v['location'])}: {v['message']}" for v in violations
+                     if v["location"][0] != "request" or good]
+        if good is False and not of_request:
+            problems.append("the document finds no fault with this request")
+        self.count(f"{name} {status}", problems)
+
+    def count(self, name, problems):
+        self.failed += bool(problems)
+        self.passed += not problems
+        for problem in problems:
+            print(f"  FAIL  {name}: {problem}", flush=True)
+
+    def _remember(self, method, path, status):
+        parts = path.split("?")[0].split("/")
+        for route in self.document["paths"]:
+            names = route.split("/")
+            if len(names) == len(parts) and all(
+                    n == p or n.startswith("{") for n, p in zip(names, parts)):
+                self.seen.add((route, method.lower(), str(status)))
+
+    def unseen(self):
+        """Answers that the document has and no call here has got."""
+        for route, item in self.document["paths"].items():
+            for method, operation in item.items():
+                for status in operation["responses"] if method != "parameters" else ():
+                    if status not in UNSEEN and (route, method, status) not in self.seen:
+                        yield f"{method.upper()} {route} {status}"
+
+
+def keeping_runner(place):
+    """A runner that leaves its task token where we find it, and waits to be ended."""
+    return agent_script(place, "runner", f"""
+umask 077
+if [ -n "$DISPATCH_TASK_TOKEN_FILE" ]; then token=$(cat "$DISPATCH_TASK_TOKEN_FILE")
+else token=$DISPATCH_TASK_TOKEN; fi
+printf %s "$token" >"{place}/$DISPATCH_RUN_ID.new"
+mv "{place}/$DISPATCH_RUN_ID.new" "{place}/$DISPATCH_RUN_ID.token"
+exec sleep 600
+""")
+
+
+def launched(place, dispatchd, token):
+    """A run that was launched and isn't claimed: its id and its task token."""
+    run_id = dispatchd.dispatch(token, "x")[1]["runId"]
+    path = os.path.join(place, run_id + ".token")
+    wait_for("the runner has its token", lambda: os.path.exists(path))
+    with open(path, encoding="ascii") as text:
+        return run_id, text.read()
+
+
+# --- The calls --------------------------------------------------------------------------------
+
+def call_operations(caller, base):
+    for path in ("/health", "/livez", "/readyz", "/metrics", "/api/startup/check",
+                 "/openapi.yaml"):
+        caller.call(base, "GET", path, 200, good=True)
+        caller.call(base, "POST", path, 405)
+        caller.call(base, "GET", path + "/none", 404)
+    caller.call(base, "GET", "/health", 200, headers={"X-Request-Id": "mine-1"}, good=True)
+
+
+def call_dispatch(caller, base, token):
+    def dispatch(expect, body, good, **more):
+        return caller.call(base, "POST", "/dispatchTask", expect, bearer=token, body=body,
+                           good=good, **more)
+
+    dispatch(200, {"prompt": "x"}, True)
+    dispatch(200, {"prompt": "\u00e4" * 32768, "model": "a/b:c-1", "codingAgent": None}, True)
+    for agent in ("claude-code", "gemini-code", "opencode", "command"):
+        dispatch(200, {"prompt": " x\n", "codingAgent": agent, "model": None}, True)
+    for body in ({}, [], {"prompt": ""}, {"prompt": " \t\n"}, {"prompt": 3}, {"prompt": None},
+                 {"prompt": "x", "promt": "y"}, {"prompt": "x", "owner": "evil"},
+                 {"prompt": "x", "codingAgent": "hal"}, {"prompt": "x", "model": ""},
+                 {"prompt": "x", "model": "-m"}, {"prompt": "x", "model": "a b"},
+                 {"prompt": "x", "model": "m" * 129}, {"prompt": "x" * 65537}):
+        dispatch(400, body, False)
+    dispatch(400, {"prompt": "\u00e4" * 32769}, None)
+    dispatch(415, b"prompt=x", False, headers={"Content-Type": "text/plain"})
+    dispatch(413, {"prompt": "x" * (1024 * 1024)}, False)
+    key = {"Idempotency-Key": "k-1"}
+    first = dispatch(200, {"prompt": "once"}, True, headers=key)
+    caller.count("the same run", [] if dispatch(200, {"prompt": "once"}, True, headers=key)
+                 == first else ["a repeat made another run"])
+    dispatch(409, {"prompt": "other"}, True, headers=key)
+    dispatch(400, {"prompt": "x"}, False, headers={"Idempotency-Key": "a b"})
+    dispatch(400, {"prompt": "x"}, False, headers={"Idempotency-Key": "k" * 256})
+    for bearer in (None, API_KEY, "vgvbot_" + "0" * 43):
+        caller.call(base, "POST", "/dispatchTask", 401, bearer=bearer, body={"prompt": "x"})
+    caller.call(base, "GET", "/dispatchTask", 405, bearer=token)
+
+
+def call_tasks(caller, base, run_id):
+    def ask(path, expect, good, method="GET"):
+        return caller.call(base, method, path, expect, bearer=API_KEY, good=good)
+
+    page = ask("/api/tasks?limit=2", 200, True)
+    ask(f"/api/tasks?limit=1000&cursor={page['next_cursor']}", 200, True)
+    for status in ("pending", "running", "completed", "failed", "stopped"):
+        ask(f"/api/tasks?status={status}", 200, True)
+    for query in ("status=queued", "limit=0", "limit=1001", "limit=x", "cursor=x"):
+        ask(f"/api/tasks?{query}", 400, False)
+    for query in ("status=", "stat=running", "limit=1&limit=2"):
+        ask(f"/api/tasks?{query}", 400, None)
+    ask(f"/api/tasks/{run_id}/status", 200, True)
+    ask(f"/api/tasks/{NO_RUN}/status", 404, True)
+    ask("/api/tasks/x/status", 404, False)
+    ask(f"/api/tasks/{NO_RUN}/stop", 404, True, "POST")
+    ask(f"/api/tasks/{run_id}/stop", 405, None)
+    for method, path in (("GET", "/api/tasks"), ("GET", f"/api/tasks/{run_id}/status"),
+                         ("POST", f"/api/tasks/{run_id}/stop")):
+        caller.call(base, method, path, 401, good=False)
+        caller.call(base, method, path, 401, bearer="wrong")
+
+
+class Runner:
+    """Calls with the task token of one run."""
+
+    def __init__(self, caller, base, run_id, token):
+        self.caller, self.base, self.run_id, self.token = caller, base, run_id, token
+
+    def call(self, path, expect, body=None, good=True, attempt="1", **more):
+        headers = {"X-Dispatch-Attempt": attempt} if attempt else {}
+        headers.update(more.pop("headers", {}))
+        return self.caller.call(self.base, "POST", path, expect, bearer=self.token, body=body,
+                                good=good, headers=headers, **more)
+
+    def report(self, expect, good=True, **fields):
+        self.call("/api/callbacks/complete", expect, {"task_id": self.run_id, **fields}, good)
+
+
+def call_runner(caller, base, runner):
+    bodies = {"/runner/v1/claim": {"runner_id": "r"}, "/runner/v1/git-token": None,
+              "/runner/v1/events": {"events": []}, "/runner/v1/heartbeat": None,
+              "/api/callbacks/complete": {"task_id": runner.run_id, "status": "completed"}}
+
+    for path, body in bodies.items():
+        caller.call(base, "POST", path, 401, body=body, good=False)
+        caller.call(base, "POST", path, 401, body=body, bearer=API_KEY,
+                    headers={"X-Dispatch-Attempt": "1"})
+        runner.call(path, 400, body, False, attempt=None)
+        runner.call(path, 400, body, False, attempt="x")
+        runner.call(path, 409, body, attempt="2")
+        if body:
+            runner.call(path, 415, b"x", False, headers={"Content-Type": "text/plain"})
+            runner.call(path, 400, {**body, "more": 1}, False)
+            runner.call(path, 400, {}, False)
+    runner.call("/runner/v1/git-token", 409)
+    runner.call("/runner/v1/heartbeat", 409)
+    for name in ("", "a b", "r" * 129, 3):
+        runner.call("/runner/v1/claim", 400, {"runner_id": name}, False)
+    runner.call("/runner/v1/claim", 200, {"runner_id": "me"})
+    runner.call("/runner/v1/claim", 200, {"runner_id": "me"})
+    runner.call("/runner/v1/claim", 409, {"runner_id": "another"})
+    runner.call("/runner/v1/git-token", 200)
+    runner.call("/runner/v1/heartbeat", 200)
+    call_events(runner)
+    call_reports(runner)
+    for path in ("/runner/v1/events", "/runner/v1/claim"):
+        runner.call(path, 409, bodies[path])
+
+
+def call_events(runner):
+    def send(expect, events, good=True):
+        runner.call("/runner/v1/events", expect, {"events": events}, good)
+
+    send(200, [EVENT, {**EVENT, "seq": 2, "type": "usage", "tokens": {"in": 3}}])
+    send(200, [EVENT])
+    send(200, [])
+    for change in ({"seq": 0}, {"seq": 1.5}, {"type": "odd"}, {"at": "yesterday"}, {"at": 3}):
+        send(400, [{**EVENT, **change}], False)
+    send(400, [{"seq": 3}], False)
+    send(400, [{**EVENT, "seq": n + 10} for n in range(257)], False)
+    send(400, [{**EVENT, "seq": 3, "text": "x" * 65536}], None)
+    send(400, "none", False)
+
+
+def call_reports(runner):
+    for change in ({"status": "running"}, {"status": "completed", "error_code": "odd"},
+                   {"status": "completed", "pr_url": "javascript:x"},
+                   {"status": "completed", "usage": 3},
+                   {"status": "completed", "draft": "yes"},
+                   {"status": "failed", "error": "x" * 4097}):
+        runner.report(400, False, **change)
+    runner.call("/api/callbacks/complete", 400, {"task_id": NO_RUN, "status": "failed"}, None)
+    last = {"status": "completed", "pr_url": "https://github.com/octo/hello/pull/7",
+            "branch_name": "u/dispatch/x", "draft": True, "partial": True, "summary": "s",
+            "error": None, "error_code": None, "usage": {"tokens": 3}}
+    runner.report(200, **last)
+    runner.report(200, **last)
+    runner.report(409, status="failed", error="e", error_code="agent_failed", pr_url=None)
+
+
+# --- The parts --------------------------------------------------------------------------------
+
+def every_route(caller, place, document):
+    """Each route with good and bad requests."""
+    with Standin(place) as standin, Prism(place, document) as prism, Dispatchd(
+            place, standin, "true", DISPATCH_RUNNER=keeping_runner(place),
+            CODEBOT_MAX_WORKERS="2") as dispatchd:
+        dispatchd.start()
+        prism.start(dispatchd.url)
+        token = dispatchd.token()
+        run_id, task_token = launched(place, dispatchd, token)
+        other_id, _ = launched(place, dispatchd, token)
+        call_operations(caller, prism.url)
+        call_dispatch(caller, prism.url, token)
+        call_tasks(caller, prism.url, run_id)
+        call_runner(caller, prism.url, Runner(caller, prism.url, run_id, task_token))
+        for path, expect in ((run_id, 409), (other_id, 202)):
+            caller.call(prism.url, "POST", f"/api/tasks/{path}/stop", expect, bearer=API_KEY,
+                        good=True)
+        for path in (f"/{run_id}/status", ""):
+            caller.call(prism.url, "GET", "/api/tasks" + path, 200, bearer=API_KEY, good=True)
+
+
+def without_github(caller, place, document):
+    """No credential for GitHub, no API key."""
+    with Standin(place) as standin, Prism(place, document) as prism, Dispatchd(
+            place, standin, "true", DISPATCH_RUNNER=keeping_runner(place)) as dispatchd:
+        del dispatchd.environment["GITHUB_TOKEN"]
+        del dispatchd.environment["CODEBOT_API_KEYS"]
+        dispatchd.start()
+        prism.start(dispatchd.url)
+        runner = Runner(caller, prism.url, *launched(place, dispatchd, dispatchd.token()))
+        runner.call("/runner/v1/claim", 200, {"runner_id": "me"})
+        runner.call("/runner/v1/git-token", 403)
+        check = caller.call(prism.url, "GET", "/api/startup/check", 200, good=True)
+        caller.count("startup check", ["it is content"] if check["ok"] else [])
+        runner.report(200, status="failed", error_code="auth_expired", error="e")
+
+
+def fake_runners(caller, place, document):
+    """What the fake launcher's runners say, and a queue that is full."""
+    with Standin(place) as standin, Prism(place, document) as prism, Dispatchd(
+            place, standin, "true", DISPATCH_LAUNCHER="fake", DISPATCH_PUBLIC_URL=prism.url,
+            CODEBOT_MAX_WORKERS="1", CODEBOT_MAX_QUEUE_SIZE="1") as dispatchd:
+        dispatchd.start()
+        prism.start(dispatchd.url)
+        token = dispatchd.token()
+        for prompt in ("pr=https://github.com/octo/hello/pull/1", "end=failed", "end=stopped"):
+            dispatchd.wait_ended(dispatchd.dispatch(token, prompt)[1]["runId"])
+        caller.call(prism.url, "GET", "/api/tasks", 200, bearer=API_KEY, good=True)
+        active = dispatchd.dispatch(token, "frozen")[1]["runId"]
+        wait_for("it runs", lambda: dispatchd.task(active)["status"] == "running")
+        for expect in (200, 429):
+            caller.call(prism.url, "POST", "/dispatchTask", expect, bearer=token,
+                        body={"prompt": "x"}, good=True)
+        check_others(caller, prism, ["claim", "events", "complete"])
+
+
+def real_runner(caller, place, document):
+    """What dispatch-runner says on the way to a pull request and to a failure."""
+    agent = agent_script(place, "agent", "read -r word; echo \"$word\" >x; sleep 1; "
+                                         "[ \"$word\" = good ]\n")
+    with Standin(place) as standin, Prism(place, document) as prism, Dispatchd(
+            place, standin, agent, DISPATCH_PUBLIC_URL=prism.url) as dispatchd:
+        dispatchd.start()
+        prism.start(dispatchd.url)
+        token = dispatchd.token()
+        for prompt, status in (("good", "completed"), ("bad", "failed")):
+            task = dispatchd.wait_ended(dispatchd.dispatch(token, prompt)[1]["runId"])
+            caller.count(f"a {prompt} agent", [] if task["status"] == status else [str(task)])
+        caller.call(prism.url, "GET", "/api/tasks", 200, bearer=API_KEY, good=True)
+        check_others(caller, prism, ["claim", "git-token", "events", "complete"])
+
+
+def check_others(caller, prism, routes):
+    """Prism's log: nothing but good requests and good answers, and these among them."""
+    text = prism.text()
+    caller.count("others' calls", prism.violations())
+    caller.count("others' calls", [f"nobody called {route}" for route in routes
+                                   if f"/{route} " not in text])
+
+
+def main():
+    if not shutil.which("node"):
+        raise Failed("node is missing")
+    redocly("lint", "--config", os.path.join(HERE, "redocly.yaml"), DOCUMENT)
+    print("  ok    redocly finds nothing wrong with openapi.yaml", flush=True)
+    with Place() as top:
+        path, document = strict_document(top)
+        caller = Caller(document)
+        for part in (every_route, without_github, fake_runners, real_runner):
+            with Place() as place:
+                before = caller.failed
+                part(caller, place, path)
+                print(f"  {'ok  ' if caller.failed == before else 'FAIL'}  {part.__name__}: "
+                      f"{part.__doc__}", flush=True)
+        caller.count("every answer of the document was seen",
+                     [f"{answer} was not" for answer in caller.unseen()])
+    print(f"{caller.passed} passed, {caller.failed} failed")
+    return 1 if caller.failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failed as failed:
+        print(f"  FAIL  {failed}", flush=True)
+        sys.exit(1)
