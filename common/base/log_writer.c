@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gathered = PTHREAD_COND_INITIALIZER;
@@ -13,7 +16,19 @@ static pthread_cond_t taken = PTHREAD_COND_INITIALIZER;
 static struct buf waiting;
 static bool running;
 static bool stopping;
+static bool ended;     /* the thread writes no more */
+static bool stuck;     /* nothing was taken for LOG_PATIENCE_MS */
+static int64_t n_lost; /* since it is */
 static pthread_t thread;
+
+static struct timespec end_of_patience(void)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LOG_PATIENCE_MS / 1000;
+    return until;
+}
 
 /* Where stderr is gone there is nobody to tell. */
 static void write_all(const char *text, size_t size)
@@ -38,6 +53,7 @@ static void *write_gathered(void *unused)
     (void)pthread_mutex_lock(&lock);
     while (!stopping || waiting.size) {
         struct buf swap = waiting;
+        int64_t lost = n_lost;
 
         if (!waiting.size) {
             (void)pthread_cond_wait(&gathered, &lock);
@@ -45,12 +61,18 @@ static void *write_gathered(void *unused)
         }
         waiting = mine;
         mine = swap;
+        stuck = false;
+        n_lost = 0;
         (void)pthread_cond_broadcast(&taken);
         (void)pthread_mutex_unlock(&lock);
+        if (lost)
+            log_warn("nobody read the log, lines were dropped", KV("lines", lost));
         write_all(mine.data, mine.size);
         buf_clear(&mine);
         (void)pthread_mutex_lock(&lock);
     }
+    ended = true;
+    (void)pthread_cond_broadcast(&taken);
     (void)pthread_mutex_unlock(&lock);
     buf_done(&mine);
     return NULL;
@@ -62,7 +84,7 @@ void log_writer_start(void)
 
     (void)pthread_mutex_lock(&lock);
     if (!running) {
-        stopping = false;
+        stopping = ended = false;
         running = pthread_create(&thread, NULL, write_gathered, NULL) == 0;
         if (!at_exit)
             at_exit = atexit(log_writer_stop) == 0;
@@ -72,14 +94,19 @@ void log_writer_start(void)
 
 void log_writer_stop(void)
 {
+    struct timespec until = end_of_patience();
     bool was;
+    bool late;
 
     (void)pthread_mutex_lock(&lock);
     was = running && !stopping;
     stopping = true;
     (void)pthread_cond_signal(&gathered);
+    while (was && !ended && pthread_cond_clockwait(&taken, &lock, CLOCK_MONOTONIC, &until) == 0)
+        ;
+    late = !ended; /* it waits for a reader that doesn't come: we go without it */
     (void)pthread_mutex_unlock(&lock);
-    if (!was)
+    if (!was || late)
         return;
     (void)pthread_join(thread, NULL);
     (void)pthread_mutex_lock(&lock);
@@ -88,15 +115,31 @@ void log_writer_stop(void)
     (void)pthread_mutex_unlock(&lock);
 }
 
+static bool is_full(size_t size)
+{
+    return running && !ended && waiting.size + size > LOG_GATHERED_MAX;
+}
+
+static void wait_for_room(size_t size)
+{
+    struct timespec until = end_of_patience();
+
+    while (!stuck && is_full(size))
+        stuck = pthread_equal(pthread_self(), thread)
+                || pthread_cond_clockwait(&taken, &lock, CLOCK_MONOTONIC, &until) != 0;
+}
+
 void log_writer_put(const char *line, size_t size)
 {
     bool ours;
 
     (void)pthread_mutex_lock(&lock);
-    while (running && !stopping && waiting.size + size > LOG_GATHERED_MAX)
-        (void)pthread_cond_wait(&taken, &lock);
-    ours = running && !stopping;
-    if (ours) {
+    if (is_full(size))
+        wait_for_room(size);
+    ours = running && !ended;
+    if (is_full(size)) {
+        n_lost++;
+    } else if (ours) {
         if (!waiting.size)
             (void)pthread_cond_signal(&gathered);
         buf_append(&waiting, line, size);

@@ -9,7 +9,8 @@
 #include "store/event_store.h"
 #include "store/run_store.h"
 
-#define HEARTBEAT_S 10
+#define HEARTBEAT_MAX_S 10
+#define HEARTBEATS_TO_BE_LOST 3 /* so many have to go missing, where whole seconds allow it */
 #define RUNNER_ID_MAX 128
 #define EVENTS_PER_BATCH_MAX 256
 #define EVENT_BYTES_MAX 65536
@@ -44,9 +45,17 @@ static int check_runner_id(const char *text, struct err *err)
     return 0;
 }
 
+static int64_t heartbeat_s(const struct config *config)
+{
+    int64_t every_s = config->lost_after_s / HEARTBEATS_TO_BE_LOST;
+
+    return every_s < 1 ? 1 : every_s > HEARTBEAT_MAX_S ? HEARTBEAT_MAX_S : every_s;
+}
+
 static cJSON *limits_json(const struct config *config)
 {
-    return jobj({"timeout_s", jint(config->run_timeout_s)}, {"heartbeat_s", jint(HEARTBEAT_S)});
+    return jobj({"timeout_s", jint(config->run_timeout_s)},
+                {"heartbeat_s", jint(heartbeat_s(config))});
 }
 
 static cJSON *flags_json(void)
@@ -196,6 +205,14 @@ static int read_event(const cJSON *event, size_t index, struct run_event *out, s
     return 0;
 }
 
+struct batch_body {
+    const cJSON *events;
+};
+
+static const struct jfield batch_fields[] = {
+    JFIELD(struct batch_body, events, J_REQUIRED),
+};
+
 struct batch {
     struct run_event events[EVENTS_PER_BATCH_MAX];
     size_t count;
@@ -203,12 +220,14 @@ struct batch {
 
 static int read_batch(const cJSON *body, struct batch *batch, struct err *err)
 {
-    const cJSON *events = json_get(body, "events");
+    struct batch_body given = {0};
     const cJSON *event;
 
-    if (!cJSON_IsArray(events))
+    if (json_read(body, batch_fields, &given, err) < 0)
+        return -1;
+    if (!cJSON_IsArray(given.events))
         return err_set_field(err, "events", "expected an array");
-    cJSON_ArrayForEach(event, events)
+    cJSON_ArrayForEach(event, given.events)
     {
         if (batch->count == EVENTS_PER_BATCH_MAX)
             return err_set_field(err, "events", "more than %d in a batch",

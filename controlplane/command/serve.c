@@ -167,32 +167,56 @@ static int serve(const struct config *config, const sigset_t *signals, char *con
     return 0;
 }
 
-static int load_and_serve(char *const *argv, const sigset_t *signals, bool *out_again)
+static int load_and_serve(struct config *config, char *const *argv, const sigset_t *signals,
+                          bool *out_again)
 {
     struct err err = {0};
-    scoped_config config = {0};
 
-    if (config_load(&config, argv, &err) < 0)
+    if (config_load(config, argv, &err) < 0)
         return command_quit("configuration", &err);
-    log_set_level(config.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    return serve(&config, signals, argv, out_again);
+    log_set_level(config->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    return serve(config, signals, argv, out_again);
+}
+
+/*
+ * New settings come with a new start in the same process: nothing that runs has to expect them
+ * to change, and a restart loses nothing. What can be read may still not work (a launcher that
+ * there isn't, a port in use): then those that did work serve on.
+ */
+static int serve_until_stopped(char *const *argv, const sigset_t *signals)
+{
+    scoped_config worked = {0};
+    bool again = false;
+    int code;
+
+    for (bool first = true;; first = false) {
+        scoped_config fresh = {0};
+
+        again = false;
+        code = load_and_serve(&fresh, argv, signals, &again);
+        if (code != 0 && !first) {
+            log_error("the new settings don't work, going on with the old");
+            log_set_level(worked.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+            code = serve(&worked, signals, argv, &again);
+        } else if (again) {
+            config_done(&worked);
+            worked = fresh;
+            fresh = (struct config){0};
+        }
+        if (!again)
+            return code;
+    }
 }
 
 int command_serve(char *const *argv)
 {
     sigset_t signals = block_signals();
-    bool again = true;
-    int code = 0;
+    int code;
 
     log_writer_start();
     /* A local agent runs as our user: our environment and memory are closed to it. */
     (void)prctl(PR_SET_DUMPABLE, 0);
-    /* New settings come with a new start in the same process: nothing that runs has to
-     * expect them to change, and a restart loses nothing. */
-    while (again) {
-        again = false;
-        code = load_and_serve(argv, &signals, &again);
-    }
+    code = serve_until_stopped(argv, &signals);
     log_writer_stop();
     return code;
 }

@@ -4,8 +4,10 @@
  * it, this command asks that one over its control socket; else it takes the lock itself.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -59,6 +61,22 @@ static cJSON *do_here(const struct order *order, struct db *db, struct err *err)
     return NULL;
 }
 
+/* A socket's address holds 107 bytes; through /proc the folder's own length doesn't count. */
+static char *reachable_name(const char *socket, int folder_fd)
+{
+    if (strlen(socket) < sizeof(((struct sockaddr_un *)NULL)->sun_path) || folder_fd < 0)
+        return xstrdup(socket);
+    return xasprintf("/proc/self/fd/%d/%s", folder_fd, strrchr(socket, '/') + 1);
+}
+
+static int open_folder_of(const char *socket)
+{
+    const char *slash = strrchr(socket, '/');
+    scoped_str folder = slash ? xstrndup(socket, (size_t)(slash - socket) + 1) : NULL;
+
+    return folder ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+}
+
 static int ask(struct net *net, const char *socket, const struct order *order,
                struct net_answer *out, struct err *err)
 {
@@ -99,10 +117,12 @@ static cJSON *read_answer(const struct net_answer *answer, struct err *err)
 static cJSON *do_there(const struct order *order, const char *socket, struct err *err)
 {
     struct net_options options = {.user_agent = "dispatchd/" DISPATCH_VERSION};
+    scoped_fd folder_fd = open_folder_of(socket);
+    scoped_str name = reachable_name(socket, folder_fd);
     scoped(net) net = net_new(&options, err);
     scoped_net_answer answer = {0};
 
-    if (!net || ask(net, socket, order, &answer, err) < 0)
+    if (!net || ask(net, name, order, &answer, err) < 0)
         return NULL;
     return read_answer(&answer, err);
 }

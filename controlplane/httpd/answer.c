@@ -10,6 +10,7 @@
 
 #define JSON_TYPE "application/json"
 #define INTERNAL_SENTENCE "something went wrong on our side"
+#define UNAVAILABLE_SENTENCE "this can't be done right now, please try again"
 #define RETRY_AFTER_S 1 /* where an error doesn't know better */
 
 /* --- Errors as documents ------------------------------------------------------------------ */
@@ -33,9 +34,13 @@ static bool speaks_v1(const struct request *req)
 
 static cJSON *error_document(const struct request *req, int status, const struct err *err)
 {
-    /* What went wrong inside is for the log, not for the client. */
+    /* What went wrong inside is for the log, not for the client; a 503 may tell only what was
+     * written for it, and that has a code of its own. */
     bool internal = status == 500;
-    const char *text = internal || !err->text[0] ? INTERNAL_SENTENCE : err->text;
+    bool untold = status == 503 && !err->code;
+    const char *text = untold                      ? UNAVAILABLE_SENTENCE
+                       : internal || !err->text[0] ? INTERNAL_SENTENCE
+                                                   : err->text;
     const char *code = internal    ? err_kind_name(ERR_INTERNAL)
                        : err->code ? err->code
                                    : err_kind_name(err->kind);
@@ -91,6 +96,9 @@ void answer_build_status(struct request *req, int status, const struct err *err)
     if (status == 500)
         log_error("request failed", KV("request", req->id), KV("path", req->path),
                   KV("error", err->text));
+    else if (status == 503 && !err->code)
+        log_warn("request put off", KV("request", req->id), KV("path", req->path),
+                 KV("error", err->text));
     make_document(req, status, document);
     if (status == 401)
         add_header(req, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");

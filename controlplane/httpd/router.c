@@ -123,7 +123,11 @@ static bool match_params(const struct compiled *route, const char *path, const c
 
 static bool method_is(const struct compiled *route, const char *method)
 {
-    return strcmp(method_names[route->route->method], method) == 0;
+    const char *served = method_names[route->route->method];
+
+    /* RFC 9110 section 9.3.2: what serves GET serves HEAD; the library leaves the body out. */
+    return strcmp(served, method) == 0
+           || (route->route->method == HTTP_GET && strcmp(method, "HEAD") == 0);
 }
 
 /* Looks among the literal routes or among those with parameters. Returns the match, else

@@ -110,6 +110,17 @@ static const char *read_length(struct head *head)
     return NULL;
 }
 
+/* Blanks behind a value are no part of it (RFC 9110, 5.5), but libmicrohttpd leaves them
+ * there. Not for what it has read by itself: it and we would read two different things. */
+static void cut_blanks_behind(const char *value)
+{
+    char *text = (char *)(uintptr_t)value; /* in the connection's own memory */
+    size_t size = text ? strlen(text) : 0;
+
+    while (size > 0 && (text[size - 1] == ' ' || text[size - 1] == '\t'))
+        text[--size] = '\0';
+}
+
 static size_t head_size(struct MHD_Connection *mhd)
 {
     return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
@@ -140,6 +151,7 @@ static const char *find_fault(struct request *req, const char *version)
     if (head->transfer_encoding
         && (!is_1_1 || strcasecmp(head->transfer_encoding, "chunked") != 0))
         return "this Transfer-Encoding is not served";
+    cut_blanks_behind(head->authorization);
     return read_length(head);
 }
 

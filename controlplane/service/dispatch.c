@@ -16,6 +16,7 @@ struct submission {
     char *idempotency_key;
     struct secret *task_token;
     struct id existing;
+    bool reserved; /* it has a place in the queue */
     dispatch_done_fn done;
     void *ctx;
 };
@@ -119,13 +120,25 @@ static struct submission *submission_new(struct service *service,
     return submission;
 }
 
+/*
+ * A repeat of a key takes no place: it is answered when the queue is full as well, and pushes
+ * nobody out. Whether a request is one is known only here, so a keyed one takes its place
+ * after the insert, which comes to nothing when there is none.
+ */
 static int insert(struct db_conn *conn, void *ctx, struct err *err)
 {
     struct submission *submission = ctx;
     const struct idempotency *idempotency =
         submission->idempotency_key ? &submission->idempotency : NULL;
 
-    return run_store_insert(conn, &submission->run, idempotency, &submission->existing, err);
+    if (run_store_insert(conn, &submission->run, idempotency, &submission->existing, err) < 0)
+        return -1;
+    if (submission->reserved || submission->existing.key)
+        return 0;
+    if (service_reserve(submission->service, err) < 0)
+        return -1;
+    submission->reserved = true;
+    return 0;
 }
 
 static void inserted(void *ctx, const struct err *err)
@@ -136,7 +149,8 @@ static void inserted(void *ctx, const struct err *err)
     struct id id = repeated ? submission->existing : submission->run.id;
 
     if (err || repeated) {
-        service_unreserve(service);
+        if (submission->reserved)
+            service_unreserve(service);
     } else {
         handoff_put(&service->handoff, id, TAKE(submission->task_token));
         service_queued(service);
@@ -148,15 +162,18 @@ static void inserted(void *ctx, const struct err *err)
 int dispatch_submit(struct service *service, const struct dispatch_request *request,
                     dispatch_done_fn done, void *ctx, struct err *err)
 {
+    bool keyed = request->idempotency != NULL;
     struct submission *submission;
 
-    if (service_reserve(service, err) < 0)
+    if (!keyed && service_reserve(service, err) < 0)
         return -1;
     submission = submission_new(service, request);
+    submission->reserved = !keyed;
     submission->done = done;
     submission->ctx = ctx;
     if (db_write_later(service->db, insert, submission, inserted, err) < 0) {
-        service_unreserve(service);
+        if (submission->reserved)
+            service_unreserve(service);
         submission_free(submission);
         return -1;
     }

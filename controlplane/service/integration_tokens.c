@@ -22,12 +22,23 @@ cJSON *token_wish_json(const struct token_wish *wish)
         {"installation_id", wish->installation_id ? jint(wish->installation_id) : NULL});
 }
 
+/* It is shown in lists, on terminals. */
+static bool has_controls(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return true;
+    return false;
+}
+
 static int check(const struct token_wish *wish, struct err *err)
 {
     if (!wish->repo || !repo_name_valid(wish->repo))
         return err_set_field(err, "repo", "expected OWNER/NAME");
     if (wish->name && (!*wish->name || strlen(wish->name) > TOKEN_NAME_MAX))
         return err_set_field(err, "name", "expected 1 to %d bytes", TOKEN_NAME_MAX);
+    if (wish->name && has_controls(wish->name))
+        return err_set_field(err, "name", "control characters are not allowed");
     if (wish->installation_id < 0)
         return err_set_field(err, "installation_id", "expected a whole number from 1");
     return 0;

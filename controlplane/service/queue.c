@@ -47,7 +47,7 @@ static int64_t pause_after_ms(int failures)
     return pause_ms;
 }
 
-void queue_launch_failed(struct service *service, const struct run *run, enum failure_code code,
+bool queue_launch_failed(struct service *service, const struct run *run, enum failure_code code,
                          const char *why, bool counts)
 {
     struct err err = {0};
@@ -64,20 +64,20 @@ void queue_launch_failed(struct service *service, const struct run *run, enum fa
     if (failures >= LAUNCH_FAILURES_MAX) {
         struct run_end end = {.status = RUN_FAILED, .error_code = code, .error = why};
 
-        (void)service_end_run(service, run, &end);
-        return;
+        return service_end_run(service, run, &end);
     }
     if (run_store_requeue(service->db, run->id, run->attempt, due_ms,
-                          now_ms + service->config->queue_timeout_s * 1000, why, counts, &err)
+                          due_ms + service->config->queue_timeout_s * 1000, why, counts, &err)
         < 0) {
         if (err.kind != ERR_CONFLICT)
             log_error("putting a run back failed, its deadline will", KV("run", id),
                       KV("error", err.text));
-        return;
+        return false;
     }
     atomic_fetch_add(&service->pending, 1);
     atomic_fetch_sub(&service->active, 1);
     queue_wake(service);
+    return true;
 }
 
 /* The job's place, unless the run moved on meanwhile (a fast runner is done by now). */
@@ -123,7 +123,7 @@ static void launch(struct service *service, const struct run *run,
 
     id_text(run->id, id);
     if (start_job(service, run, task_token, &ref, &err) < 0) {
-        queue_launch_failed(service, run, FAILURE_LAUNCH_FAILED, err.text, true);
+        (void)queue_launch_failed(service, run, FAILURE_LAUNCH_FAILED, err.text, true);
         return;
     }
     atomic_fetch_add(&service->launched, 1);

@@ -58,20 +58,22 @@ static bool is_active(const struct run *run)
     return run->status == RUN_LAUNCHING || run->status == RUN_RUNNING;
 }
 
-static void fail_run(struct service *service, const struct run *run, enum failure_code code,
+/* The verdict comes before the job's end: a runner that claimed or reported in the meantime
+ * has won, and its job is left alone. */
+static bool fail_run(struct service *service, const struct run *run, enum failure_code code,
                      const char *why)
 {
     struct run_end end = {.status = RUN_FAILED, .error_code = code, .error = why};
 
-    (void)service_end_run(service, run, &end);
+    return service_end_run(service, run, &end);
 }
 
 static void stop_run(struct service *service, const struct run *run)
 {
     struct run_end end = {.status = RUN_STOPPED};
 
-    stop_job(service, run);
-    (void)service_end_run(service, run, &end);
+    if (service_end_run(service, run, &end))
+        stop_job(service, run);
 }
 
 /* Its job is no longer there while the run is active. */
@@ -90,12 +92,12 @@ static void job_is_over(struct service *service, const struct run *run,
         why =
             xasprintf("the job %s before its runner claimed the run%s%s",
                       ended ? "ended" : "vanished", view->detail[0] ? ": " : "", view->detail);
-        queue_launch_failed(service, run, code ? code : FAILURE_LAUNCH_FAILED, why, true);
+        (void)queue_launch_failed(service, run, code ? code : FAILURE_LAUNCH_FAILED, why, true);
         return;
     }
     why = xasprintf("the job %s without a report of its runner%s%s",
                     ended ? "ended" : "vanished", view->detail[0] ? ": " : "", view->detail);
-    fail_run(service, run, code ? code : FAILURE_LOST, why);
+    (void)fail_run(service, run, code ? code : FAILURE_LOST, why);
 }
 
 static void look_at_job(struct service *service, const struct run *run)
@@ -122,8 +124,8 @@ static bool is_lost(const struct service *service, const struct run *run, int64_
 static void look_at_run(struct service *service, const struct run *run, int64_t now_ms)
 {
     if (is_lost(service, run, now_ms)) {
-        stop_job(service, run);
-        fail_run(service, run, FAILURE_LOST, "the runner stopped calling home");
+        if (fail_run(service, run, FAILURE_LOST, "the runner stopped calling home"))
+            stop_job(service, run);
     } else if (run->job_ref) {
         look_at_job(service, run);
     }
@@ -132,25 +134,31 @@ static void look_at_run(struct service *service, const struct run *run, int64_t 
 /* --- Deadlines
  * -------------------------------------------------------------------------------------- */
 
+/* True when the run was moved on and its job, if it has one, is to end. */
+static bool is_late(struct service *service, const struct run *run)
+{
+    switch (run->status) {
+    case RUN_PENDING:
+        return fail_run(service, run, FAILURE_LAUNCH_FAILED,
+                        "no worker came free for it in time");
+    case RUN_LAUNCHING:
+        return queue_launch_failed(service, run, FAILURE_LAUNCH_FAILED,
+                                   "the job's runner did not claim the run in time", true);
+    default:
+        return fail_run(service, run, FAILURE_DEADLINE, "the run took longer than it may");
+    }
+}
+
 static void is_due(struct service *service, const struct run *run, int64_t now_ms)
 {
     bool fresh = now_ms - service->started_wall_ms < RESTART_GRACE_MS
                  && run->deadline_ms < service->started_wall_ms;
 
-    if (run->status == RUN_PENDING) {
-        fail_run(service, run, FAILURE_LAUNCH_FAILED, "no worker came free for it in time");
-    } else if (run->stop_requested) {
+    if (run->stop_requested)
         stop_run(service, run);
-    } else if (fresh) {
-        return;
-    } else if (run->status == RUN_LAUNCHING) {
+    else if ((run->status == RUN_PENDING || !fresh) && is_late(service, run)
+             && run->status != RUN_PENDING)
         stop_job(service, run);
-        queue_launch_failed(service, run, FAILURE_LAUNCH_FAILED,
-                            "the job's runner did not claim the run in time", true);
-    } else {
-        stop_job(service, run);
-        fail_run(service, run, FAILURE_DEADLINE, "the run took longer than it may");
-    }
 }
 
 /* Pending runs that were never tried have no deadline of their own: their id tells how long
@@ -302,14 +310,19 @@ static bool prune(struct service *service)
     return more;
 }
 
-static void housekeep(struct service *service)
+static void write_last_uses(struct service *service)
 {
     struct err err = {0};
 
-    for (int batch = 0; batch < PRUNE_BATCHES_MAX && prune(service); batch++)
-        ;
     if (token_store_flush(service->tokens, &err) < 0)
         log_warn("writing last-used times failed, will retry", KV("error", err.text));
+}
+
+static void housekeep(struct service *service)
+{
+    for (int batch = 0; batch < PRUNE_BATCHES_MAX && prune(service); batch++)
+        ;
+    write_last_uses(service);
 }
 
 /* --- The thread
@@ -354,5 +367,6 @@ void *reconcile_thread(void *arg)
             next_sweep_ms = now_ms + SWEEP_EVERY_MS;
         }
     }
+    write_last_uses(service); /* those since the last round would be forgotten */
     return NULL;
 }

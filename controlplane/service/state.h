@@ -67,8 +67,9 @@ void *reconcile_thread(void *service); /* reconcile.c */
 void queue_wake(struct service *service);
 
 /* Back to pending as a new attempt, or failed when there were too many; `counts`: the launch
- * itself failed (against: we restarted in the middle of it). Both move the gauges. */
-void queue_launch_failed(struct service *service, const struct run *run, enum failure_code code,
+ * itself failed (against: we restarted in the middle of it). Both move the gauges. False when
+ * the run had moved on meanwhile. */
+bool queue_launch_failed(struct service *service, const struct run *run, enum failure_code code,
                          const char *why, bool counts);
 
 /* Ends a run on our own account, as long as it is where `run` says: same state, same attempt.

@@ -145,6 +145,46 @@ static void test_dispatch_refuses_wrong_credentials(void **state)
     assert_int_equal(post(server, token, "{\"prompt\": \"x\"}", NULL), 200);
 }
 
+static void test_blanks_around_a_credential_are_no_part_of_it(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_str token = test_server_token(server, "octo/hello");
+    scoped_str padded = xasprintf("Authorization:   bearer  %s \t ", token);
+    scoped_str two = xasprintf("Authorization: Bearer %s x", token);
+    const char *const padded_headers[] = {padded, NULL};
+    const char *const two_headers[] = {two, NULL};
+
+    (void)state;
+    assert_int_equal(test_server_call(server, "POST", "/dispatchTask", NULL, padded_headers,
+                                      "{\"prompt\": \"x\"}", NULL),
+                     200);
+    assert_int_equal(test_server_call(server, "POST", "/dispatchTask", NULL, two_headers,
+                                      "{\"prompt\": \"x\"}", NULL),
+                     401);
+}
+
+static void test_last_use_survives_a_restart(void **state)
+{
+    scoped(test_server) server = test_server_new(&(struct test_server_options){0});
+    scoped_str token = test_server_token(server, "octo/hello");
+    struct integration_token **all = NULL;
+    size_t count = 0;
+    struct err err = {0};
+    int64_t used_ms = 0;
+
+    (void)state;
+    assert_int_equal(post(server, token, "{\"prompt\": \"x\"}", NULL), 200);
+    test_server_restart(server);
+    assert_ok(token_store_list(server->tokens, &all, &count, &err), err);
+    for (size_t i = 0; i < count; i++) {
+        used_ms = all[i]->last_used_ms;
+        integration_token_free(all[i]);
+    }
+    free(all);
+    assert_int_equal(count, 1);
+    assert_true(used_ms > 0);
+}
+
 static void test_revoked_token_is_refused_at_once(void **state)
 {
     scoped(test_server) server = test_server_new(&quiet);
@@ -272,6 +312,40 @@ static void test_full_queue_is_429_with_retry_after(void **state)
     assert_true(json_get_int(refused, "retryAfter", 0) > 0);
 }
 
+static void test_repeat_of_a_key_is_answered_when_the_queue_is_full(void **state)
+{
+    static const struct test_server_options small = {.max_workers = -1, .max_queue_size = 1};
+    scoped(test_server) server = test_server_new(&small);
+    scoped_str token = test_server_token(server, "octo/hello");
+    scoped_str first = NULL;
+    scoped_str again = NULL;
+
+    (void)state;
+    assert_int_equal(post_with_key(server, token, "k-1", "{\"prompt\": \"x\"}", &first), 200);
+    assert_int_equal(post_with_key(server, token, "k-1", "{\"prompt\": \"x\"}", &again), 200);
+    assert_string_equal(first, again);
+    assert_int_equal(post_with_key(server, token, "k-1", "{\"prompt\": \"y\"}", NULL), 409);
+    assert_int_equal(post_with_key(server, token, "k-2", "{\"prompt\": \"x\"}", NULL), 429);
+    assert_int_equal(post(server, token, "{\"prompt\": \"x\"}", NULL), 429);
+}
+
+/* The key of a request that the full queue refused is free for the client's next try. */
+static void test_key_refused_by_a_full_queue_is_not_kept(void **state)
+{
+    static const struct test_server_options small = {.max_workers = -1, .max_queue_size = 1};
+    scoped(test_server) server = test_server_new(&small);
+    scoped_str token = test_server_token(server, "octo/hello");
+    scoped_str waiting = test_server_dispatch(server, token, "x");
+    scoped_str path = xasprintf("/api/tasks/%s/stop", waiting);
+
+    (void)state;
+    assert_int_equal(post_with_key(server, token, "k", "{\"prompt\": \"x\"}", NULL), 429);
+    assert_int_equal(test_server_call(server, "POST", path, TEST_API_KEY, NULL, NULL, NULL),
+                     202);
+    assert_int_equal(post_with_key(server, token, "k", "{\"prompt\": \"x\"}", NULL), 200);
+    assert_int_equal(post(server, token, "{\"prompt\": \"x\"}", NULL), 429);
+}
+
 static void test_body_that_stops_half_way_makes_no_run(void **state)
 {
     scoped(test_server) server = test_server_new(&quiet);
@@ -316,10 +390,14 @@ TEST_MAIN(cmocka_unit_test(test_dispatch_answers_with_the_run_id),
           cmocka_unit_test(test_dispatch_bounds_the_prompt),
           cmocka_unit_test(test_dispatch_refuses_huge_and_deep_bodies),
           cmocka_unit_test(test_dispatch_refuses_wrong_credentials),
+          cmocka_unit_test(test_blanks_around_a_credential_are_no_part_of_it),
+          cmocka_unit_test(test_last_use_survives_a_restart),
           cmocka_unit_test(test_revoked_token_is_refused_at_once),
           cmocka_unit_test(test_wrong_method_and_path),
           cmocka_unit_test(test_same_key_and_body_is_the_same_run),
           cmocka_unit_test(test_fifty_at_once_with_one_key_make_one_run),
           cmocka_unit_test(test_full_queue_is_429_with_retry_after),
+          cmocka_unit_test(test_repeat_of_a_key_is_answered_when_the_queue_is_full),
+          cmocka_unit_test(test_key_refused_by_a_full_queue_is_not_kept),
           cmocka_unit_test(test_body_that_stops_half_way_makes_no_run),
           cmocka_unit_test(test_queued_runs_survive_a_restart))

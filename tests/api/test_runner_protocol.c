@@ -109,6 +109,25 @@ static void test_claim_gives_what_the_runner_needs_and_no_secret(void **state)
     assert_string_equal(test_server_status(server, run.id_text), "running");
 }
 
+/* Else every run that takes longer than lost_after_s would be ended as lost. */
+static void test_runner_is_told_to_call_more_often_than_it_may_be_silent(void **state)
+{
+    static const int cases[][2] = {{2, 1}, {6, 2}, {30, 10}, {60, 10}, {86400, 10}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        scoped(test_server) server = test_server_new(
+            &(struct test_server_options){.max_workers = -1, .lost_after_s = cases[i][0]});
+        scoped_launched run;
+        scoped_json answer = NULL;
+
+        launch(&run, server, "x");
+        assert_int_equal(claim(&run, "a", &answer), 200);
+        assert_int_equal(json_get_int(json_get(answer, "limits"), "heartbeat_s", 0),
+                         cases[i][1]);
+    }
+}
+
 static void test_second_runner_is_refused_and_the_first_may_repeat(void **state)
 {
     scoped(test_server) server = test_server_new(&quiet);
@@ -330,6 +349,7 @@ static void test_events_are_checked(void **state)
     static const char *const bad[] = {
         "{}",
         "{\"events\": 1}",
+        "{\"events\": [], \"evnts\": []}",
         "{\"events\": [1]}",
         "{\"events\": [{\"seq\": 1, \"type\": \"log\"}]}",
         "{\"events\": [{\"seq\": 0, \"at\": \"2026-01-02T03:04:05Z\", \"type\": \"log\"}]}",
@@ -388,6 +408,7 @@ static void test_git_token_is_given_while_running(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(test_claim_gives_what_the_runner_needs_and_no_secret),
+          cmocka_unit_test(test_runner_is_told_to_call_more_often_than_it_may_be_silent),
           cmocka_unit_test(test_second_runner_is_refused_and_the_first_may_repeat),
           cmocka_unit_test(test_one_of_many_racing_runners_claims),
           cmocka_unit_test(test_old_attempt_is_fenced),

@@ -92,6 +92,19 @@ static void test_failed_launch_is_tried_again_as_a_new_attempt(void **state)
     assert_int_equal(attempts(server, id), 2);
 }
 
+/* The pause after a failed launch is ours: it doesn't count as waiting for a worker. */
+static void test_pause_after_a_failed_launch_is_no_wait_for_a_worker(void **state)
+{
+    scoped(test_server) server =
+        test_server_new(&(struct test_server_options){.queue_timeout_s = 2});
+    scoped_str token = test_server_token(server, "octo/hello");
+    scoped_str id = test_server_dispatch(server, token, "start_errors=2");
+
+    (void)state;
+    wait_until(ended_as(server, id, "completed"), SOON_MS);
+    assert_int_equal(attempts(server, id), 3);
+}
+
 static void test_launch_that_always_fails_ends_after_three_attempts(void **state)
 {
     scoped(test_server) server = test_server_new(&(struct test_server_options){0});
@@ -386,6 +399,7 @@ static void test_operator_routes_answer(void **state)
 TEST_MAIN(cmocka_unit_test(test_run_goes_from_queue_to_completed),
           cmocka_unit_test(test_failures_have_a_code_and_a_sentence),
           cmocka_unit_test(test_failed_launch_is_tried_again_as_a_new_attempt),
+          cmocka_unit_test(test_pause_after_a_failed_launch_is_no_wait_for_a_worker),
           cmocka_unit_test(test_launch_that_always_fails_ends_after_three_attempts),
           cmocka_unit_test(test_start_that_times_out_after_committing_is_one_job),
           cmocka_unit_test(test_job_that_is_never_claimed_is_launch_failed),

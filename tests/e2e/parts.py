@@ -110,8 +110,9 @@ class Standin:
 class Dispatchd:
     """A dispatchd whose settings are these; it can be killed and started again."""
 
-    def __init__(self, place, standin, agent, **settings):
+    def __init__(self, place, standin, agent, config=None, **settings):
         self.place = place
+        self.flags = ["--config", config] if config else []
         self.log = os.path.join(place, "dispatchd.log")
         self.database = os.path.join(place, "var", "dispatch.db")
         self.port = 0
@@ -141,7 +142,8 @@ class Dispatchd:
         began = time.monotonic()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(BUILD, "dispatchd"), "serve", "--port", str(self.port)],
+                [os.path.join(BUILD, "dispatchd"), "serve", "--port", str(self.port),
+                 *self.flags],
                 env=self.environment, cwd=self.place, stdout=subprocess.PIPE, stderr=log)
         self._read_port()
         wait_for("dispatchd is ready", self._ready)

@@ -4,6 +4,7 @@
 the pull request looks like; what a hostile or unlucky agent comes to; and that no secret is
 left anywhere."""
 import os
+import signal
 import sqlite3
 import sys
 import time
@@ -21,6 +22,15 @@ case $prompt in
         trap '' TERM
         (setsid sh -c 'trap "" TERM; while :; do sleep 1; done' &)
         touch "$(dirname "$0")/endless-agent-works"
+        while :; do sleep 1; done
+        ;;
+    *sabotage*)
+        job=$(cd ../../.. && pwd)
+        rm -f "$job/outcome.json" .gitignore
+        mkfifo "$job/outcome.json" .gitignore .gitattributes
+        ;;
+    *orphan*)
+        touch "$(dirname "$0")/orphan-agent-works"
         while :; do sleep 1; done
         ;;
     *snoop*)
@@ -118,6 +128,40 @@ def stopped_run(dispatchd, standin, token):
     return "stopped, and nothing of it lives"
 
 
+def sabotaging_run(dispatchd, standin, token):
+    task = dispatchd.wait_ended(run(dispatchd, token, "sabotage everything"), 30)
+    check(task["status"] == "completed" and task["result"].get("pr_url"), f"{task}")
+    wait_for("the runner ends", lambda: not processes_in(dispatchd.place))
+    return "pipes in its way don't hold the runner up"
+
+
+def orphaned_run(dispatchd, standin, token):
+    """Nobody is there to hear the report: the outcome still lies where launchers look."""
+    run_id = run(dispatchd, token, "orphan")
+    outcome = os.path.join(dispatchd.place, "work", f"run-{run_id}-1", "outcome.json")
+    wait_for("the agent works",
+             lambda: os.path.exists(os.path.join(dispatchd.place, "orphan-agent-works")))
+    dispatchd.kill()
+    runners = [pid for pid in processes_in(dispatchd.place) if is_runner(pid)]
+    check(len(runners) == 1, f"runners {runners}")
+    os.kill(runners[0], signal.SIGTERM)
+    wait_for("the outcome is written", lambda: os.path.exists(outcome) and
+             os.path.getsize(outcome), 12)
+    dispatchd.start()
+    task = dispatchd.wait_ended(run_id)
+    check(task["status"] == "stopped", f"{task}")
+    wait_for("the runner ends", lambda: not processes_in(dispatchd.place))
+    return "its outcome is written before the report"
+
+
+def is_runner(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as comm:
+            return comm.read().startswith("dispatch-runner")
+    except OSError:
+        return False
+
+
 def processes_in(place):
     """Processes whose working directory is in the test's work directory."""
     found = []
@@ -165,8 +209,11 @@ def search(path, texts):
     found = []
     for folder, _, names in os.walk(path):
         for name in names:
+            path_of_file = os.path.join(folder, name)
+            if not os.path.isfile(path_of_file):
+                continue  # a pipe would wait for a writer
             try:
-                with open(os.path.join(folder, name), "rb") as file:
+                with open(path_of_file, "rb") as file:
                     content = file.read()
             except OSError:
                 continue
@@ -191,8 +238,8 @@ def nothing_left(dispatchd, standin, token):
 
 
 def main():
-    cases = [full_run, partial_run, empty_run, failing_run, stopped_run, snooping_run,
-             nothing_left]
+    cases = [full_run, partial_run, empty_run, failing_run, stopped_run, sabotaging_run,
+             orphaned_run, snooping_run, nothing_left]
     passed = 0
     with Place() as place, Standin(place) as standin, Dispatchd(
             place, standin, agent_script(place, "agent", AGENT)) as dispatchd:

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 
 from parts import BUILD, Dispatchd, Failed, Place, Standin, agent_script, call, wait_for
 
@@ -129,6 +130,106 @@ def tokens_with_and_without_server(place):
     return "create, list, revoke: both ways"
 
 
+def token_names(place):
+    for name in ("", "n" * 101, "two\nlines", "\x1b[31mred"):
+        refused(place, ["token", "create", "--repo", "octo/hello", "--name", name], "name: ")
+    return "nothing that could rearrange a terminal"
+
+
+def long_database_path(place):
+    """Longer than the 107 bytes a unix socket's address holds."""
+    deep = os.path.join(place, *["d" * 60] * 3, "dispatch.db")
+    with Place() as other, Standin(other) as standin, Dispatchd(
+            other, standin, agent_script(other, "agent", "true\n"),
+            DISPATCH_DATABASE=deep) as dispatchd:
+        early = dispatchd.token()
+        dispatchd.start()
+        late = dispatchd.token()
+        for token in (early, late):
+            check(dispatchd.dispatch(token, "x")[0] == 200, "a good token was refused")
+        check(dispatchd.command("token", "list").count("octo/hello") == 2, "the list")
+        dispatchd.command("token", "revoke", late[:12])
+        check(dispatchd.dispatch(late, "x")[0] == 401, "revoked, and still good")
+    return f"{len(deep)} characters"
+
+
+def sighup(place):
+    path = os.path.join(place, "dispatch.yaml")
+
+    def reread(dispatchd, text):
+        before = log_of(dispatchd).count('"listening"')
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+        dispatchd.process.send_signal(signal.SIGHUP)
+        return before
+
+    def log_of(dispatchd):
+        with open(dispatchd.log, encoding="utf-8") as log:
+            return log.read()
+
+    def answers(dispatchd):
+        try:
+            return call(f"{dispatchd.url}/readyz")[0] == 200
+        except OSError:
+            return False
+
+    with open(path, "w", encoding="utf-8") as out:
+        out.write("launcher: fake\n")
+    with Place() as other, Standin(other) as standin, Dispatchd(
+            other, standin, agent_script(other, "agent", "true\n"), config=path) as dispatchd:
+        dispatchd.start()
+        dispatchd.kill()
+        dispatchd.start()  # on the port it had, and so after each reading
+        reread(dispatchd, "launcher: 3\n")
+        wait_for("unreadable settings are refused", lambda: "are refused" in log_of(dispatchd))
+        check(answers(dispatchd), "unreadable settings stopped it")
+        for text in ("launcher: teleport\n", "launcher: fake\ngithub:\n  app_id: 1\n"
+                     "  app_private_key_path: /nonexistent\n"):
+            before = reread(dispatchd, text)
+            wait_for("the old settings serve on",
+                     lambda n=before: log_of(dispatchd).count('"listening"') > n
+                     or dispatchd.process.poll() is not None)
+            check(dispatchd.process.poll() is None, f"{text!r} ended it")
+            wait_for("it answers", lambda: answers(dispatchd))
+        before = reread(dispatchd, "launcher: fake\nbot:\n  name: b\n")
+        wait_for("good ones are taken", lambda: log_of(dispatchd).count('"listening"') > before)
+        wait_for("it answers", lambda: answers(dispatchd))
+        check(log_of(dispatchd).count("don't work") == 2, "how often it went back")
+        dispatchd.process.send_signal(signal.SIGTERM)
+        check(dispatchd.process.wait(25) == 0, "SIGTERM doesn't end with 0")
+    return "settings that don't work leave the old ones in force"
+
+
+def nobody_reads_the_log(place):
+    """stderr is a pipe that is full: dispatching goes on, and SIGTERM ends it in time."""
+    settings = {"PATH": os.environ["PATH"], "DISPATCH_LAUNCHER": "fake",
+                "DISPATCH_DATABASE": os.path.join(place, "dispatch.db"),
+                "CODEBOT_MAX_QUEUE_SIZE": "100000"}
+    made = subprocess.run([PROGRAM, "token", "create", "--repo", "octo/hello"], env=settings,
+                          capture_output=True, text=True, timeout=30, check=True)
+    headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"\n" * 65536)
+    with subprocess.Popen([PROGRAM, "serve", "--port", "0", "--debug"], env=settings,
+                          stdout=subprocess.PIPE, stderr=write_end, text=True) as dispatchd:
+        os.close(write_end)
+        try:
+            said = [dispatchd.stdout.readline() for _ in range(5)]
+            url = f"http://127.0.0.1:{said[1].split()[-1].rstrip('.')}/dispatchTask"
+            began = time.monotonic()
+            for n in range(1500):  # with their runs more than a log of 1 MiB
+                check(call(url, "POST", {"prompt": str(n)}, headers)[0] == 200, "no dispatch")
+            took_s = time.monotonic() - began
+            dispatchd.send_signal(signal.SIGTERM)
+            check(dispatchd.wait(25) == 0, "SIGTERM doesn't end with 0")
+        except (OSError, subprocess.TimeoutExpired) as waited:
+            raise Failed(f"it waits for its log: {waited}") from None
+        finally:
+            dispatchd.kill()
+            os.close(read_end)
+    return f"1500 dispatches in {took_s:.1f} s, and an end"
+
+
 def sigterm_leaves_runs_running(place):
     with Place() as other, Standin(other) as standin, Dispatchd(
             other, standin,
@@ -150,7 +251,8 @@ def sigterm_leaves_runs_running(place):
 
 def main():
     cases = [bad_settings, bad_databases, port_in_use, second_dispatchd,
-             tokens_with_and_without_server, sigterm_leaves_runs_running]
+             tokens_with_and_without_server, token_names, long_database_path, sighup,
+             nobody_reads_the_log, sigterm_leaves_runs_running]
     passed = 0
     for case in cases:
         with Place() as place:
