@@ -175,7 +175,7 @@ tsan:
 test-clang:
 	$(MAKE) BUILD=build/clang CC=clang test
 # Those that compute; the ones that mostly wait for clocks and processes have asan and tsan.
-VALGRIND_TESTS = $(foreach folder,base json yaml crypto config model store,\
+VALGRIND_TESTS = $(foreach folder,base json yaml crypto config model,\
     $(filter $(BUILD)/tests/$(folder)/%,$(call tests)))
 valgrind: $(VALGRIND_TESTS)
 	@BUILD=$(BUILD) tests/run --valgrind $(VALGRIND_TESTS)

@@ -24,6 +24,7 @@ struct agent_output {
     struct partial_marker marker;
     char *partial_reason;
     uint64_t told_bytes;
+    uint64_t told_lines;
     bool told_enough;
     char last_line[OUTPUT_LAST_LINE_MAX + 1];
 };
@@ -70,19 +71,32 @@ static void remember(struct agent_output *output, const struct line *line)
     }
 }
 
+/* What it takes in an event, where "\x01" is six bytes. */
+static size_t size_as_json(const char *text)
+{
+    size_t size = 0;
+
+    for (; *text; text++)
+        size += (unsigned char)*text < ' ' ? 6 : *text == '"' || *text == '\\' ? 2 : 1;
+    return size;
+}
+
 static void tell(struct agent_output *output, enum process_stream stream, struct line *line)
 {
-    size_t size = strlen(line->text);
+    size_t size = size_as_json(line->text);
 
     if (output->told_enough)
         return;
-    if (output->told_bytes + size > OUTPUT_TOTAL_MAX_BYTES) {
+    if (output->told_bytes + size > OUTPUT_TOTAL_MAX_BYTES
+        || output->told_lines == OUTPUT_TOTAL_MAX_LINES) {
         output->told_enough = true;
-        events_warn(output->events, "output truncated: the agent printed more than %d MiB",
-                    OUTPUT_TOTAL_MAX_BYTES / (1024 * 1024));
+        events_warn(output->events,
+                    "output truncated: the agent printed more than %d MiB or %d lines",
+                    OUTPUT_TOTAL_MAX_BYTES / (1024 * 1024), OUTPUT_TOTAL_MAX_LINES);
         return;
     }
     output->told_bytes += size + 1;
+    output->told_lines++;
     events_add(output->events, "log",
                jobj({"stream", jstr(stream == PROCESS_STDERR ? "stderr" : "stdout")},
                     {"line", jstr(line->text)}));

@@ -12,7 +12,9 @@
  * comes. One thread.
  */
 #define OUTPUT_LINE_MAX_BYTES 8192
+/* Home keeps 20,000 events and 16 MiB of a run: the rest is for what the run itself tells. */
 #define OUTPUT_TOTAL_MAX_BYTES (8 * 1024 * 1024)
+#define OUTPUT_TOTAL_MAX_LINES 15000
 #define OUTPUT_LAST_LINE_MAX 300
 
 struct agent_output;

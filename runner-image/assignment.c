@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/id.h"
+
 #define DEFAULT_MODE "execute"
 #define DEFAULT_TIMEOUT_S 3600
 #define TIMEOUT_MAX_S (7 * 24 * 3600)
@@ -62,6 +64,10 @@ static bool repo_valid(const char *repo)
 
 static int check(const struct assignment *a, struct err *err)
 {
+    struct id id;
+
+    if (!id_parse(a->run_id, &id))
+        return err_set_field(err, "run_id", "expected a run's id");
     if (!repo_valid(a->repo))
         return err_set_field(err, "repo", "expected OWNER/NAME");
     if (a->timeout_s < 1 || a->timeout_s > TIMEOUT_MAX_S)

@@ -197,7 +197,7 @@ int workspace_stage(struct workspace *ws, struct git *git, struct change *out, s
 {
     *out = (struct change){0};
     if (workspace_check_unmoved(ws, err) < 0
-        || tree_remove_nested_git(ws->checkout_fd, &out->nested_git, err) < 0
+        || tree_remove_uncommittable(ws->checkout_fd, &out->nested_git, err) < 0
         || restore_private(ws, git, err) < 0 || add_all(ws, git, err) < 0
         || write_tree(ws, git, out, err) < 0 || compare(ws, git, out, err) < 0)
         return err_wrap(err, "staging the agent's tree");

@@ -58,11 +58,12 @@ char *credential_helper_command(const char *program, const char *protocol, const
 /* Reads "name=value" lines up to a blank one: is it about our protocol and host? */
 static bool asks_for(FILE *in, const char *protocol, const char *host)
 {
-    char line[1024];
+    scoped_str line = NULL; /* whole, however long: its end must not pass for a line */
+    size_t room = 0;
     bool right_protocol = false;
     bool right_host = false;
 
-    while (fgets(line, sizeof(line), in)) {
+    while (getline(&line, &room, in) > 0) {
         line[strcspn(line, "\n")] = '\0';
         if (!line[0])
             break;

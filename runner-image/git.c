@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "git.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -8,6 +10,7 @@
 #include "credential.h"
 #include "process/process.h"
 #include "text_list.h"
+#include "trusted_path.h"
 
 #define DEFAULT_WALL_CLOCK_MS 120000
 #define TERM_GRACE_MS 2000
@@ -16,7 +19,8 @@
 #define COMPLAINT_LINE_MAX 300
 
 struct git {
-    char *self;
+    int self_fd; /* our program: what is at its path later may be the agent's */
+    char *path;  /* where git itself is looked for */
     char *url;
     char *protocol; /* "https" or "http" */
     char *host;     /* host[:port], as git asks its credential helper */
@@ -52,16 +56,22 @@ struct git *git_new(const struct git_options *options, struct err *err)
 {
     scoped(git) git = xcalloc(1, sizeof(*git));
 
-    git->self = xstrdup(options->self);
+    git->self_fd = -1;
+    git->token_fd = -1;
+    git->path = trusted_path(getenv("PATH"));
     git->url = xstrdup(options->clone_url);
     git->ca_file = xstrdup(options->ca_file);
     git->user_name = xstrdup(options->user_name);
     git->user_email = xstrdup(options->user_email);
     git->redaction = options->redaction;
     git->stop = options->stop;
-    git->token_fd = -1;
     if (split_url(git, err) < 0)
         return NULL;
+    git->self_fd = open(options->self, O_PATH | O_CLOEXEC);
+    if (git->self_fd < 0) {
+        err_set_errno(err, errno, "%s", options->self);
+        return NULL;
+    }
     return TAKE(git);
 }
 
@@ -71,7 +81,9 @@ void git_free(struct git *git)
         return;
     if (git->token_fd >= 0)
         (void)close(git->token_fd);
-    free(git->self);
+    if (git->self_fd >= 0)
+        (void)close(git->self_fd);
+    free(git->path);
     free(git->url);
     free(git->protocol);
     free(git->host);
@@ -163,8 +175,9 @@ static void add_arguments(const struct git *git, const struct git_call *call,
         text_list_add(argv, "protocol.http.allow=always");
     }
     if (call->remote && git->token_fd >= 0) {
+        scoped_str self = xasprintf("/proc/self/fd/%d", git->self_fd);
         scoped_str helper =
-            credential_helper_command(git->self, git->protocol, git->host, git->token_fd);
+            credential_helper_command(self, git->protocol, git->host, git->token_fd);
 
         text_list_add(argv, "-c");
         text_list_add(argv, "credential.helper=%s", helper);
@@ -193,10 +206,9 @@ static void add_environment(const struct git *git, const struct git_call *call,
         "https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY",
         "no_proxy",    "NO_PROXY",    "all_proxy",  "ALL_PROXY",
     };
-    const char *path = getenv("PATH");
 
     text_list_add_all(env, fixed);
-    text_list_add(env, "PATH=%s", path && path[0] ? path : "/usr/local/bin:/usr/bin:/bin");
+    text_list_add(env, "PATH=%s", git->path);
     text_list_add(env, "HOME=%s", call->home);
     if (call->git_dir)
         text_list_add(env, "GIT_DIR=%s", call->git_dir);
@@ -255,8 +267,14 @@ static void hear(void *ctx, enum process_stream stream, const char *data, size_t
 static int rank_of(const char *line)
 {
     static const char *const by_rank[] = {"remote: error", "error: ", "fatal: ", " ! ["};
+    static const char *const empty_words[] = {"fatal: adding files failed",
+                                              "fatal: updating files failed"};
     int rank = line[0] && line[0] != '\n' ? 0 : -1;
 
+    for (size_t i = 0; i < ARRAY_SIZE(empty_words); i++) {
+        if (strncmp(line, empty_words[i], strlen(empty_words[i])) == 0)
+            return rank; /* the error before it says which and why */
+    }
     for (size_t i = 0; i < ARRAY_SIZE(by_rank); i++) {
         if (strncmp(line, by_rank[i], strlen(by_rank[i])) == 0)
             rank = (int)i + 1;
@@ -356,6 +374,7 @@ int git_run(struct git *git, const struct git_call *call, struct err *err)
 {
     scoped_text_list argv = {0};
     scoped_text_list env = {0};
+    const int keep_fds[] = {git->self_fd, git->token_fd};
     struct listener listener = {.call = call};
     struct process_end end = {0};
     struct process_run run = {
@@ -376,8 +395,8 @@ int git_run(struct git *git, const struct git_call *call, struct err *err)
     run.spec.env = text_list_view(&env);
     run.spec.cwd = call->cwd;
     if (call->remote && git->token_fd >= 0) {
-        run.spec.keep_fds = &git->token_fd;
-        run.spec.n_keep_fds = 1;
+        run.spec.keep_fds = keep_fds;
+        run.spec.n_keep_fds = ARRAY_SIZE(keep_fds);
     }
     result = process_run(&run, &end, err);
     if (result == 0)

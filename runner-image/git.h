@@ -13,12 +13,13 @@
  * environment built from nothing. The repository's own configuration is still read: calls
  * after the agent ran name a git directory that the agent never could write (workspace.h).
  *
- * Only calls marked `remote` can get at the token (credential.h). One thread.
+ * Only calls marked `remote` can get at the token (credential.h). git is looked up where no
+ * agent could put another one (trusted_path.h). One thread.
  */
 struct git;
 
 struct git_options {
-    const char *self;      /* this program's path, for the credential helper */
+    const char *self;      /* this program, for the credential helper; opened at once */
     const char *clone_url; /* http or https, without credentials in it */
     const char *ca_file;   /* NULL: the system's */
     const char *user_name; /* author and committer */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "crypto/random.h"
+#include "stop.h"
 
 #define CLAIM_FOR_MS 120000
 #define TOKEN_FOR_MS 120000
@@ -80,9 +81,10 @@ static int refused(const struct net_answer *answer, struct err *err)
     return -1;
 }
 
-/* POSTs `body`; *out_answer is the parsed 200, for the caller, unless out_answer is NULL. */
+/* POSTs `body` until it is answered or *cancel; *out_answer is the parsed 200, for the caller,
+ * unless out_answer is NULL. */
 static int post(struct home *home, const char *path, const char *body, int timeout_ms,
-                int tries, cJSON **out_answer, struct err *err)
+                int tries, const volatile bool *cancel, cJSON **out_answer, struct err *err)
 {
     const char *headers[] = {home->attempt, NULL};
     scoped_str url = xasprintf("%s%s", home->settings->home_url, path);
@@ -98,6 +100,7 @@ static int post(struct home *home, const char *path, const char *body, int timeo
         .answer_max_bytes = ANSWER_MAX_BYTES,
         .retry = NET_IDEMPOTENT,
         .tries_max = tries,
+        .cancel = cancel,
     };
 
     if (net_call(home->net, &request, &answer, err) < 0)
@@ -116,7 +119,8 @@ cJSON *home_claim(struct home *home, const char *runner_id, struct err *err)
     scoped_str text = json_text(body);
     cJSON *answer = NULL;
 
-    if (post(home, "/runner/v1/claim", text, CLAIM_FOR_MS, TRIES_MAX, &answer, err) < 0) {
+    if (post(home, "/runner/v1/claim", text, CLAIM_FOR_MS, TRIES_MAX, stop_flag(), &answer, err)
+        < 0) {
         err_wrap(err, "claiming the run");
         return NULL;
     }
@@ -137,7 +141,9 @@ int home_git_token(struct home *home, struct git_token *out, struct err *err)
     scoped_json answer = NULL;
     const char *token;
 
-    if (post(home, "/runner/v1/git-token", "{}", TOKEN_FOR_MS, TRIES_MAX, &answer, err) < 0)
+    if (post(home, "/runner/v1/git-token", "{}", TOKEN_FOR_MS, TRIES_MAX, stop_flag(), &answer,
+             err)
+        < 0)
         return err_wrap(err, "asking for a git token");
     token = json_get_str(answer, "token");
     if (!token || !token[0] || strlen(token) > TOKEN_MAX_BYTES || strpbrk(token, " \t\r\n"))
@@ -153,7 +159,7 @@ int home_send_events(struct home *home, const struct buf *events, int timeout_ms
 {
     scoped_str body = xasprintf("{\"events\":[%s]}", events->data ? events->data : "");
 
-    if (post(home, "/runner/v1/events", body, timeout_ms, 4, NULL, err) < 0)
+    if (post(home, "/runner/v1/events", body, timeout_ms, 4, NULL, NULL, err) < 0)
         return err_wrap(err, "sending events");
     return 0;
 }
@@ -162,7 +168,7 @@ int home_heartbeat(struct home *home, bool *out_stop, struct err *err)
 {
     scoped_json answer = NULL;
 
-    if (post(home, "/runner/v1/heartbeat", "{}", HEARTBEAT_FOR_MS, 4, &answer, err) < 0)
+    if (post(home, "/runner/v1/heartbeat", "{}", HEARTBEAT_FOR_MS, 4, NULL, &answer, err) < 0)
         return err_wrap(err, "heartbeat");
     *out_stop = json_get_bool(answer, "stop", false);
     return 0;
@@ -183,7 +189,8 @@ int home_complete(struct home *home, const char *report, struct err *err)
     for (;;) {
         struct err problem = {0};
 
-        if (post(home, "/api/callbacks/complete", report, REPORT_TRY_MS, 1, NULL, &problem)
+        if (post(home, "/api/callbacks/complete", report, REPORT_TRY_MS, 1, NULL, NULL,
+                 &problem)
             == 0)
             return 0;
         if (is_final(problem.kind) || clock_monotonic_ms() + wait_ms > until_ms) {

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -37,6 +35,7 @@ enum exit_code {
 
 /* How long events may take on their way home once the run has ended. */
 #define LAST_EVENTS_MS 15000
+#define LAST_EVENTS_STOPPED_MS 3000
 
 static int quit_with(enum exit_code code, const char *what, const struct err *err)
 {
@@ -56,23 +55,6 @@ static int exit_code_of(const struct outcome *outcome)
     }
 }
 
-/* Our own path, for git to call us by; the caller frees it. */
-static char *own_path(struct err *err)
-{
-    static const char deleted[] = " (deleted)"; /* replaced by an upgrade since we started */
-    char path[PATH_MAX] = "";
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    size_t tail = sizeof(deleted) - 1;
-
-    if (length <= 0) {
-        err_set_errno(err, errno, "/proc/self/exe");
-        return NULL;
-    }
-    if ((size_t)length > tail && strcmp(path + (size_t)length - tail, deleted) == 0)
-        path[(size_t)length - tail] = '\0';
-    return xstrdup(path);
-}
-
 /* Unique for each start of a runner: the claim belongs to it. */
 static char *make_runner_id(void)
 {
@@ -82,13 +64,20 @@ static char *make_runner_id(void)
     return xasprintf("%s-%d-%016llx", host, (int)getpid(), (unsigned long long)random_u64());
 }
 
-static void report(struct home *home, const struct settings *settings,
-                   const struct outcome *outcome, struct redaction *redaction)
+/* Before home is told anything: should it be away, who waits to kill us won't wait for it. */
+static void leave_line(const struct task *task, const struct outcome *outcome)
 {
-    scoped_str body = outcome_report(outcome, settings->run_id, redaction);
+    scoped_str line = outcome_line(outcome, task->settings->run_id, task->redaction);
+
+    outcome_write(line, task->settings->termination_log);
+}
+
+static void report(const struct task *task, const struct outcome *outcome)
+{
+    scoped_str body = outcome_report(outcome, task->settings->run_id, task->redaction);
     struct err err = {0};
 
-    if (home_complete(home, body, &err) < 0)
+    if (home_complete(task->home, body, &err) < 0)
         log_error("the outcome isn't known at home", KV("error", err.text));
 }
 
@@ -104,10 +93,11 @@ static void do_run(struct task task, struct outcome *outcome)
                     {"attempt", jint(assignment->attempt)}, {"agent", jstr(assignment->agent)},
                     {"repo", jstr(assignment->repo)}));
     task_run(&task, outcome);
+    leave_line(&task, outcome);
     events_add(events, "finished",
                jobj({"status", jstr(outcome_status_name(outcome->status))},
                     {"error_code", jstr(outcome->error_code)}));
-    events_finish(events, LAST_EVENTS_MS);
+    events_finish(events, stop_requested() ? LAST_EVENTS_STOPPED_MS : LAST_EVENTS_MS);
 }
 
 /* Does what was claimed (takes the document) and reports it. The workspace goes after the
@@ -128,8 +118,9 @@ static void do_claimed(struct task task, cJSON *claimed, struct outcome *outcome
         do_run(task, outcome);
     } else {
         (void)outcome_fail(outcome, CODE_INTERNAL, &err);
+        leave_line(&task, outcome);
     }
-    report(task.home, task.settings, outcome, task.redaction);
+    report(&task, outcome);
     heartbeat_free(heartbeat);
 }
 
@@ -142,12 +133,10 @@ static int run(const struct settings *settings, struct redaction *redaction)
         .proxy = "",
     };
     scoped_outcome outcome = {.status = OUTCOME_FAILED};
-    scoped_str self = own_path(&err);
     scoped_str runner_id = make_runner_id();
-    scoped_str line = NULL;
     cJSON *claimed;
 
-    if (!self || process_become_subreaper(&err) < 0)
+    if (process_become_subreaper(&err) < 0)
         return quit_with(EXIT_BAD_ENVIRONMENT, "can't run here", &err);
     scoped(net) net = net_new(&net_options, &err);
     if (!net)
@@ -157,11 +146,8 @@ static int run(const struct settings *settings, struct redaction *redaction)
     if (!claimed)
         return quit_with(EXIT_NOT_CLAIMED, "the run isn't ours", &err);
 
-    struct task task = {
-        .settings = settings, .home = home, .net = net, .redaction = redaction, .self = self};
+    struct task task = {.settings = settings, .home = home, .net = net, .redaction = redaction};
     do_claimed(task, claimed, &outcome);
-    line = outcome_line(&outcome, settings->run_id, redaction);
-    outcome_write(line, settings->termination_log);
     return exit_code_of(&outcome);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -76,6 +77,23 @@ char *outcome_line(const struct outcome *outcome, const char *run_id,
     return redacted_text(line, redaction);
 }
 
+/* The agent may have been where the log lies: a pipe there would keep us waiting for a reader,
+ * a link would have us write somewhere else. */
+static int open_termination_log(const char *path)
+{
+    scoped_fd log =
+        open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
+    struct stat seen;
+
+    if (log < 0 || fstat(log, &seen) < 0)
+        return -1;
+    if (!S_ISREG(seen.st_mode)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return ftruncate(log, 0) < 0 ? -1 : TAKE_FD(log);
+}
+
 void outcome_write(const char *line, const char *termination_log)
 {
     scoped_fd log = -1;
@@ -84,7 +102,7 @@ void outcome_write(const char *line, const char *termination_log)
     (void)fflush(stdout);
     if (!termination_log)
         return;
-    log = open(termination_log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+    log = open_termination_log(termination_log);
     if (log < 0 || dprintf(log, "%s\n", line) < 0)
         log_warn("the termination log can't be written, ignoring", KV("path", termination_log),
                  KV("error", (const char *)strerror(errno)));

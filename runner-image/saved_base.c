@@ -146,6 +146,20 @@ struct saved_base *saved_base_take(const char *git_dir, const char *beside, stru
     return TAKE(saved);
 }
 
+/* As old as what was saved: git compares the times of files with that of its index, and a
+ * younger one would hide edits made in the second of the clone. */
+static int copy_time(int from, int to)
+{
+    struct stat seen;
+    struct timespec times[2];
+
+    if (fstat(from, &seen) < 0)
+        return -1;
+    times[0] = seen.st_atim;
+    times[1] = seen.st_mtim;
+    return futimens(to, times);
+}
+
 static int restore_file(const struct saved_file *file, const char *git_dir, struct err *err)
 {
     scoped_str full = xasprintf("%s/%s", git_dir, file->path);
@@ -159,7 +173,9 @@ static int restore_file(const struct saved_file *file, const char *git_dir, stru
         return err_set_errno(err, errno, "%s", full);
     if (lseek(file->fd, 0, SEEK_SET) < 0)
         return err_set_errno(err, errno, "%s", full);
-    return copy_all(file->fd, to, err);
+    if (copy_all(file->fd, to, err) < 0)
+        return -1;
+    return copy_time(file->fd, to) < 0 ? err_set_errno(err, errno, "%s", full) : 0;
 }
 
 int saved_base_restore(struct saved_base *saved, const char *git_dir, struct err *err)

@@ -102,7 +102,7 @@ static int prepare(struct work *work)
     const struct task *task = work->task;
     const struct assignment *a = task->assignment;
     struct git_options options = {
-        .self = task->self,
+        .self = "/proc/self/exe",
         .clone_url = a->clone_url,
         .ca_file = task->settings->ca_file,
         .user_name = a->bot_name,

@@ -18,7 +18,6 @@ struct task {
     struct events *events;
     struct redaction *redaction;
     struct workspace *workspace; /* fresh */
-    const char *self;            /* this program's path */
 };
 
 /* Never fails: how it went is the outcome. */

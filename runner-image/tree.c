@@ -45,6 +45,16 @@ static int open_dir(int parent_fd, const char *name)
     return openat(parent_fd, name, flags);
 }
 
+/* The same for one that is open already. */
+static void open_up(int dir_fd)
+{
+    struct stat seen;
+
+    if (fstat(dir_fd, &seen) == 0 && (seen.st_mode & S_IRWXU) != S_IRWXU
+        && fchmod(dir_fd, (seen.st_mode & 07777) | S_IRWXU) < 0)
+        return; /* reading it will say why */
+}
+
 /* A stream over a directory that is already open; the descriptor stays the caller's. */
 static DIR *list_dir(int dir_fd)
 {
@@ -136,6 +146,7 @@ int tree_remove_contents(int dir_fd, struct err *err)
     struct removal removal = {.top_fd = dir_fd, .err = &problem};
     unsigned moved_before;
 
+    open_up(dir_fd);
     do {
         moved_before = removal.moved_up;
         remove_all(&removal, dir_fd);
@@ -146,7 +157,7 @@ int tree_remove_contents(int dir_fd, struct err *err)
     return -1;
 }
 
-/* --- Repositories in the repository ------------------------------------------------------ */
+/* --- What can't be committed ------------------------------------------------------------- */
 
 struct git_walk {
     struct nested_git *out;
@@ -172,6 +183,25 @@ static int remove_git_entry(struct git_walk *walk, int dir_fd, const struct dire
     } else if (unlinkat(dir_fd, entry->d_name, 0) < 0) {
         return err_set_errno(walk->err, errno, "removing %s", walk->out->first);
     }
+    return 0;
+}
+
+/* A pipe, socket or device. */
+static bool is_special(int parent_fd, const struct dirent *entry)
+{
+    struct stat seen;
+
+    if (entry->d_type != DT_UNKNOWN)
+        return entry->d_type != DT_REG && entry->d_type != DT_LNK && entry->d_type != DT_DIR;
+    return fstatat(parent_fd, entry->d_name, &seen, AT_SYMLINK_NOFOLLOW) == 0
+           && !S_ISREG(seen.st_mode) && !S_ISLNK(seen.st_mode) && !S_ISDIR(seen.st_mode);
+}
+
+static int remove_special(struct git_walk *walk, int dir_fd, const char *name)
+{
+    if (unlinkat(dir_fd, name, 0) < 0)
+        return err_set_errno(walk->err, errno, "removing %s%s",
+                             walk->path.data ? walk->path.data : "", name);
     return 0;
 }
 
@@ -215,6 +245,9 @@ static int walk_dir(struct git_walk *walk, int dir_fd)
         if (strcasecmp(name, ".git") == 0) {
             if (remove_git_entry(walk, dir_fd, entry) < 0)
                 return -1;
+        } else if (is_special(dir_fd, entry)) {
+            if (remove_special(walk, dir_fd, name) < 0)
+                return -1;
         } else if (is_dir(dir_fd, entry) && walk_into(walk, dir_fd, name) < 0) {
             return -1;
         }
@@ -222,12 +255,13 @@ static int walk_dir(struct git_walk *walk, int dir_fd)
     return 0;
 }
 
-int tree_remove_nested_git(int checkout_fd, struct nested_git *out, struct err *err)
+int tree_remove_uncommittable(int checkout_fd, struct nested_git *out, struct err *err)
 {
     struct git_walk walk = {.out = out, .err = err};
     int result;
 
     *out = (struct nested_git){0};
+    open_up(checkout_fd);
     result = walk_dir(&walk, checkout_fd);
     buf_done(&walk.path);
     return result;

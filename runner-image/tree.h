@@ -22,9 +22,11 @@ struct nested_git {
 };
 
 /*
- * Deletes whatever is called .git, in any mix of cases, below a checkout: a repository in a
- * repository would be staged as a link that leads nowhere. The checkout's own .git stays.
- * ERR_INVALID when it is nested deeper than TREE_DEPTH_MAX.
+ * Deletes what git could only stumble over in a checkout. Whatever is called .git, in any mix
+ * of cases: a repository in a repository would be staged as a link that leads nowhere. And
+ * pipes, sockets and devices: git skips them, but for one called .gitignore or .gitattributes
+ * it would wait for ever. The checkout's own .git stays. ERR_INVALID when it is nested deeper
+ * than TREE_DEPTH_MAX.
  */
-int tree_remove_nested_git(int checkout_fd, struct nested_git *out, struct err *err) CHECKED;
+int tree_remove_uncommittable(int checkout_fd, struct nested_git *out, struct err *err) CHECKED;
 #endif

@@ -237,16 +237,28 @@ static char *ask(struct workspace *ws, struct git *git, const char *const *args,
     return buf_take(&answer);
 }
 
+/* The branch that HEAD is on, for the caller to free. Not by --short: that says
+ * "heads/origin" for a branch called origin. */
+static char *ask_branch(struct workspace *ws, struct git *git, struct err *err)
+{
+    static const char heads[] = "refs/heads/";
+    static const char *const args[] = {"symbolic-ref", "--quiet", "HEAD", NULL};
+    scoped_str ref = ask(ws, git, args, err);
+
+    if (!ref || strncmp(ref, heads, strlen(heads)) != 0)
+        return NULL;
+    return xstrdup(ref + strlen(heads));
+}
+
 static int read_base(struct workspace *ws, struct git *git, const char *branch, struct err *err)
 {
     const char *commit_args[] = {"rev-parse", "--verify", "--quiet", "HEAD^{commit}", NULL};
-    const char *branch_args[] = {"symbolic-ref", "--quiet", "--short", "HEAD", NULL};
     struct err problem = {0};
 
     ws->base_commit = ask(ws, git, commit_args, &problem);
     if (!ws->base_commit || strlen(ws->base_commit) > COMMIT_ID_MAX)
         return err_set(err, ERR_NOT_FOUND, "the repository has no commits on its branch yet");
-    ws->base_branch = ask(ws, git, branch_args, &problem);
+    ws->base_branch = ask_branch(ws, git, &problem);
     if (!ws->base_branch || (branch && strcmp(ws->base_branch, branch) != 0))
         return err_set(err, ERR_NOT_FOUND, "%s isn't a branch", branch ? branch : "HEAD");
     return 0;

@@ -18,9 +18,6 @@
 #define URL_MAX_BYTES 2048
 /* Runners that wait for GitHub at once: the other workers stay free for heartbeats. */
 #define GIT_TOKEN_CALLS_MAX 8
-/* Past the wall clock the runner ends its agent, commits nothing and reports; this is what it
- * gets for that before we end the run ourselves. */
-#define REPORT_GRACE_S 60
 
 /* --- Claim
  * ---------------------------------------------------------------------------------------- */
@@ -97,7 +94,7 @@ int claim_run(struct app *app, struct request *req, cJSON **out, struct err *err
     if (json_read(request_body(req), claim_fields, &body, err) < 0
         || check_runner_id(body.runner_id, err) < 0
         || run_store_claim(app->db, run->id, runner->attempt, body.runner_id, now_ms,
-                           now_ms + (app->config->run_timeout_s + REPORT_GRACE_S) * 1000, err)
+                           now_ms + (app->config->run_timeout_s + RUN_GRACE_S) * 1000, err)
                < 0)
         return -1;
     id_text(run->id, id);

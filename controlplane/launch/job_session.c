@@ -2,16 +2,26 @@
 #include "launch/job_session.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "launch/proc_stat.h"
 
 #define KILL_WITHIN_MS 200
+#define ENVIRON_LOOK_BYTES 32768
+
+/* Whom to kill: a session, or whoever was given a HOME below a directory. */
+struct target {
+    pid_t session;     /* 0: any */
+    const char *under; /* and works inside of this; NULL: anywhere */
+    const char *home;  /* and has "HOME=<dir>/" as its environment began; NULL: any */
+};
 
 static bool is_inside(pid_t pid, const char *under)
 {
@@ -29,24 +39,47 @@ static bool is_inside(pid_t pid, const char *under)
     return strncmp(dir, under, length) == 0 && strchr("/ ", dir[length]);
 }
 
-static bool belongs(pid_t pid, pid_t session, const char *under)
+static bool has_home(pid_t pid, const char *home)
+{
+    char path[48];
+    char text[ENVIRON_LOOK_BYTES + 1];
+    size_t size = 0;
+    ssize_t got = 1;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+    scoped_fd fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    while (fd >= 0 && size < ENVIRON_LOOK_BYTES && got > 0) {
+        got = read(fd, text + size, ENVIRON_LOOK_BYTES - size);
+        size += got > 0 ? (size_t)got : 0;
+    }
+    text[size] = '\0';
+    for (size_t at = 0; at < size; at += strlen(text + at) + 1)
+        if (strncmp(text + at, home, strlen(home)) == 0)
+            return true;
+    return false;
+}
+
+static bool belongs(pid_t pid, const struct target *target)
 {
     struct proc_stat stat;
 
-    return proc_stat_read(pid, &stat) && stat.session == session && !proc_stat_is_dead(&stat)
-           && (!under || is_inside(pid, under));
+    return proc_stat_read(pid, &stat) && !proc_stat_is_dead(&stat)
+           && (!target->session || stat.session == target->session)
+           && (!target->under || is_inside(pid, target->under))
+           && (!target->home || has_home(pid, target->home));
 }
 
 /* Looked at again once a descriptor holds the process: the pid may be another's by now. */
-static void kill_member(pid_t pid, pid_t session, const char *under)
+static void kill_member(pid_t pid, const struct target *target)
 {
     scoped_fd pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-    if (pidfd >= 0 && belongs(pid, session, under))
+    if (pidfd >= 0 && belongs(pid, target))
         (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 }
 
-static int kill_round(pid_t session, const char *under)
+static int kill_round(const struct target *target)
 {
     DIR *proc = opendir("/proc");
     const struct dirent *entry;
@@ -55,28 +88,42 @@ static int kill_round(pid_t session, const char *under)
     while (proc && (entry = readdir(proc))) {
         long pid = strtol(entry->d_name, NULL, 10);
 
-        if (pid < 2 || pid > INT_MAX || !belongs((pid_t)pid, session, under))
+        if (pid < 2 || pid > INT_MAX || !belongs((pid_t)pid, target))
             continue;
         found++;
-        kill_member((pid_t)pid, session, under);
+        kill_member((pid_t)pid, target);
     }
     if (proc)
         (void)closedir(proc);
     return found;
 }
 
-void job_session_kill(pid_t session, const char *under)
+static void kill_all(const struct target *target)
 {
     int64_t until_ms = clock_monotonic_ms() + KILL_WITHIN_MS;
 
-    if (session < 2 || session == getsid(0))
-        return;
-    while (kill_round(session, under) > 0) {
+    while (kill_round(target) > 0) {
         if (clock_monotonic_ms() > until_ms) {
             log_warn("a job's processes could not be ended, ignoring them",
-                     KV("session", (int)session));
+                     KV("session", (int)target->session), KV("home", target->home));
             return;
         }
         (void)usleep(2000);
     }
+}
+
+void job_session_kill(pid_t session, const char *under)
+{
+    struct target target = {.session = session, .under = under};
+
+    if (session >= 2 && session != getsid(0))
+        kill_all(&target);
+}
+
+void job_session_kill_strays(const char *job_dir)
+{
+    scoped_str home = xasprintf("HOME=%s/", job_dir);
+    struct target target = {.home = home};
+
+    kill_all(&target);
 }

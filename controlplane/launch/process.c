@@ -86,11 +86,13 @@ static void on_ended(void *ctx, const struct job_ref *ref, int exit_code, int si
 {
     const struct local *local = ctx;
     scoped_fd dir = work_dir_open_job(&local->work, ref->text);
+    scoped_str job_dir = xasprintf("%s/%s", local->work.path, ref->text);
 
     if (dir < 0)
         return;
     if (exit_code >= 0 || signal)
         job_lock_note_end(dir, exit_code, signal);
+    job_session_kill_strays(job_dir);
     clean_job(local, ref->text);
 }
 
@@ -317,6 +319,7 @@ static void notice_end(const struct local *local, const struct job_ref *ref, int
         return;
     if (lock->pid)
         job_session_kill(lock->pid, job_dir);
+    job_session_kill_strays(job_dir);
     clean_job(local, ref->text);
 }
 

@@ -25,6 +25,7 @@
 #define LAUNCH_RETRY_FIRST_MS 1000
 #define START_TRIES_MAX 3
 #define STORE_RETRY_MS 1000
+#define BACKEND_MARGIN_S 60
 
 void queue_wake(struct service *service)
 {
@@ -101,7 +102,9 @@ static int start_job(struct service *service, const struct run *run,
         .task_token = task_token,
         .repo = run->repo,
         .agent = run->agent,
-        .timeout_s = service->config->run_timeout_s,
+        /* The backend's own clock is the last resort: the agent's and ours come first. */
+        .timeout_s = service->config->claim_timeout_s + service->config->run_timeout_s
+                     + RUN_GRACE_S + BACKEND_MARGIN_S,
         .script = run->prompt,
     };
 

@@ -43,6 +43,10 @@ DEFINE_SCOPED(service)
 
 const struct launcher *service_launcher(const struct service *service);
 
+/* What a runner gets around its agent's wall clock, for cloning, pushing and reporting, before
+ * the run is ended over its head. */
+#define RUN_GRACE_S 180
+
 struct service_gauges {
     int64_t pending;
     int64_t active; /* launching or running */

@@ -29,6 +29,11 @@ case $prompt in
         rm -f "$job/outcome.json" .gitignore
         mkfifo "$job/outcome.json" .gitignore .gitattributes
         ;;
+    *stray*)
+        setsid sh -c 'cd /; exec sleep 300' &
+        touch "$(dirname "$0")/stray-agent-works"
+        wait
+        ;;
     *orphan*)
         touch "$(dirname "$0")/orphan-agent-works"
         while :; do sleep 1; done
@@ -135,6 +140,33 @@ def sabotaging_run(dispatchd, standin, token):
     return "pipes in its way don't hold the runner up"
 
 
+def killed_run(dispatchd, standin, token):
+    """As by the kernel when memory is short: nobody is left below who could clean up."""
+    run_id = run(dispatchd, token, "stray")
+    wait_for("the agent works",
+             lambda: os.path.exists(os.path.join(dispatchd.place, "stray-agent-works")))
+    wait_for("the stray is there", lambda: len(processes_of(run_id)) >= 2)
+    for pid in filter(is_runner, processes_in(dispatchd.place)):
+        os.kill(pid, signal.SIGKILL)
+    task = dispatchd.wait_ended(run_id)
+    check(task["status"] == "failed", f"{task}")
+    wait_for("all of it is gone", lambda: not processes_of(run_id))
+    return "what outlived a killed runner is ended"
+
+
+def processes_of(run_id):
+    """What runs with the agent's environment."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as environ:
+                if f"/run-{run_id}-1/work/".encode() in environ.read():
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return [pid for pid in found if not is_runner(pid)]
+
+
 def orphaned_run(dispatchd, standin, token):
     """Nobody is there to hear the report: the outcome still lies where launchers look."""
     run_id = run(dispatchd, token, "orphan")
@@ -160,6 +192,17 @@ def is_runner(pid):
             return comm.read().startswith("dispatch-runner")
     except OSError:
         return False
+
+
+def timed_out_run(dispatchd, standin, token):
+    place = os.path.join(dispatchd.place, "hasty")
+    os.makedirs(place)
+    with Dispatchd(place, standin, dispatchd.environment["DISPATCH_AGENT_COMMAND"],
+                   DISPATCH_RUN_TIMEOUT="2") as hasty:
+        hasty.start()
+        task = hasty.wait_ended(run(hasty, hasty.token(), "endless"))
+    check(task["status"] == "failed" and task["error_code"] == "agent_timeout", f"{task}")
+    return task["error"]
 
 
 def processes_in(place):
@@ -238,8 +281,8 @@ def nothing_left(dispatchd, standin, token):
 
 
 def main():
-    cases = [full_run, partial_run, empty_run, failing_run, stopped_run, sabotaging_run,
-             orphaned_run, snooping_run, nothing_left]
+    cases = [full_run, partial_run, empty_run, failing_run, stopped_run, timed_out_run, sabotaging_run,
+             killed_run, orphaned_run, snooping_run, nothing_left]
     passed = 0
     with Place() as place, Standin(place) as standin, Dispatchd(
             place, standin, agent_script(place, "agent", AGENT)) as dispatchd:

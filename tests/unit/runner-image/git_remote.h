@@ -115,11 +115,9 @@ static void remote_stop(void)
 __attribute__((unused)) static struct git *git_for(const char *repo, const char *token_text,
                                                    struct redaction *redaction)
 {
-    static char self[4096];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
     scoped_str url = xasprintf("%s/%s.git", remote.url, repo);
     struct git_options options = {
-        .self = self,
+        .self = "/proc/self/exe",
         .clone_url = url,
         .user_name = "bot",
         .user_email = "bot@x",
@@ -129,7 +127,6 @@ __attribute__((unused)) static struct git *git_for(const char *repo, const char 
     struct err err = {0};
     struct git *git = git_new(&options, &err);
 
-    assert_true(length > 0);
     assert_made(git, err);
     assert_ok(git_set_token(git, token, &err), err);
     return git;

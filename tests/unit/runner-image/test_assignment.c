@@ -5,9 +5,10 @@
 
 #include "test.h"
 
-#define REQUIRED                                                                               \
-    "\"run_id\":\"0123456789abcdefghij\",\"attempt\":1,\"clone_url\":\"https://h/o/n.git\","   \
+#define REQUIRED_BUT_ID                                                                        \
+    "\"attempt\":1,\"clone_url\":\"https://h/o/n.git\","                                       \
     "\"github_api_url\":\"https://api\",\"prompt\":\"p\",\"agent\":\"command\""
+#define REQUIRED "\"run_id\":\"0123456789abcdefghij\"," REQUIRED_BUT_ID
 
 static int read_text(struct assignment *out, const char *text, struct err *err)
 {
@@ -63,6 +64,9 @@ static void test_answers_that_make_no_sense_are_refused_by_field(void **state)
         const char *field;
     } cases[] = {
         {"{" REQUIRED "}", "repo"},
+        {"{\"run_id\":\"short\",\"repo\":\"o/n\"," REQUIRED_BUT_ID "}", "run_id"},
+        {"{\"run_id\":\"../../../../../../xx\",\"repo\":\"o/n\"," REQUIRED_BUT_ID "}",
+         "run_id"},
         {"{" REQUIRED ",\"repo\":\"o\"}", "repo"},
         {"{" REQUIRED ",\"repo\":\"o/n/x\"}", "repo"},
         {"{" REQUIRED ",\"repo\":\"o/n?x\"}", "repo"},

@@ -65,6 +65,20 @@ static void test_helper_answers_for_the_one_host_only(void **state)
     }
 }
 
+/* As when a server's long header comes along as wwwauth[]=... */
+static void test_end_of_a_long_line_is_no_line(void **state)
+{
+    (void)state;
+    for (int length = 900; length < 1200; length++) {
+        scoped_str request =
+            xasprintf("protocol=https\nhost=evil\nx=%0*dhost=git.example:8443\n\n", length, 0);
+        int code = -1;
+        scoped_str answer = ask("get", request, &code);
+
+        assert_string_equal(answer, "");
+    }
+}
+
 static void test_helper_answers_again_and_again(void **state)
 {
     scoped(secret) token = secret_new(TOKEN);
@@ -127,6 +141,7 @@ static void test_hosts_that_a_shell_would_read_are_refused(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(test_helper_answers_for_the_one_host_only),
+          cmocka_unit_test(test_end_of_a_long_line_is_no_line),
           cmocka_unit_test(test_helper_answers_again_and_again),
           cmocka_unit_test(test_token_in_its_memfd_cannot_be_changed),
           cmocka_unit_test(test_wrong_usage_is_an_error),

@@ -218,6 +218,27 @@ static void test_endless_line_and_output_cost_no_memory_and_hide_no_marker(void 
     finish(&at);
 }
 
+/* Home keeps 20,000 events of a run: the agent's lines must leave room for the run's own. */
+static void test_lines_are_told_up_to_a_number(void **state)
+{
+    static char breaks[1000];
+    struct story at;
+
+    (void)state;
+    begin_with(&at, takes_all);
+    scoped(agent_output) output = agent_output_new(at.events, at.redaction);
+    memset(breaks, '\n', sizeof(breaks));
+    for (int i = 0; i < 40; i++) {
+        agent_output_feed(output, PROCESS_STDOUT, breaks, sizeof(breaks));
+        (void)usleep(20000); /* slowly enough for home to take them */
+    }
+    agent_output_end(output);
+    events_finish(at.events, 20000);
+    assert_true(count(&at.server, "\"type\":\"log\"") <= OUTPUT_TOTAL_MAX_LINES);
+    assert_int_equal(count(&at.server, "output truncated"), 1);
+    finish(&at);
+}
+
 /* Last: the request to stop is for good. */
 static void test_home_that_no_longer_wants_us_stops_the_run(void **state)
 {
@@ -242,4 +263,5 @@ TEST_MAIN(cmocka_unit_test(test_events_go_home_numbered_and_redacted),
           cmocka_unit_test(test_lines_become_log_events),
           cmocka_unit_test(test_long_line_is_cut_and_a_secret_across_the_cut_is_not_shown),
           cmocka_unit_test(test_endless_line_and_output_cost_no_memory_and_hide_no_marker),
+          cmocka_unit_test(test_lines_are_told_up_to_a_number),
           cmocka_unit_test(test_home_that_no_longer_wants_us_stops_the_run))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "git.h"
 
+#include <sys/stat.h>
+
 #include "git_remote.h"
 
 static const char make_repositories[] = "mkdir $1/o && git init -q --bare $1/o/empty.git";
@@ -128,6 +130,44 @@ static void test_failures_have_kinds(void **state)
     assert_int_equal(err.kind, ERR_UPSTREAM);
 }
 
+/* An agent may be the owner of the runner's file, or of a folder of PATH. */
+static void test_programs_put_in_the_way_do_not_get_the_token(void **state)
+{
+    static const char thief[] = "#!/bin/sh\ntouch $(dirname $0)/stolen\nexit 1\n";
+    scoped_str dir = test_dir_new();
+    scoped_str self = xasprintf("%s/self", dir);
+    scoped_str other = xasprintf("%s/git", dir);
+    scoped_str stolen = xasprintf("%s/stolen", dir);
+    scoped_str url = xasprintf("%s/o/empty.git", remote.url);
+    scoped_str path = xstrdup(getenv("PATH"));
+    scoped_str longer = xasprintf("%s:%s", dir, path);
+    const char *args[] = {"ls-remote", url, NULL};
+    scoped(redaction) redaction = redaction_new();
+    scoped(secret) token = secret_new(REMOTE_TOKEN);
+    struct git_options options = {.self = self,
+                                  .clone_url = url,
+                                  .user_name = "bot",
+                                  .user_email = "bot@x",
+                                  .redaction = redaction};
+    struct err err = {0};
+
+    (void)state;
+    free(shell("cp /proc/$PPID/exe \"$2\"", self));
+    (void)setenv("PATH", longer, 1);
+    scoped(git) git = git_new(&options, &err);
+    (void)setenv("PATH", path, 1);
+    assert_made(git, err);
+    assert_ok(git_set_token(git, token, &err), err);
+    assert_int_equal(unlink(self), 0);
+    test_file_write(dir, "self", thief);
+    test_file_write(dir, "git", thief);
+    assert_int_equal(chmod(self, 0755), 0);
+    assert_int_equal(chmod(other, 0755), 0);
+    assert_ok(run(git, args, true, NULL, &err), err);
+    assert_int_equal(access(stolen, F_OK), -1);
+    test_dir_remove(dir);
+}
+
 static void test_complaint_is_redacted(void **state)
 {
     static const char *const args[] = {"show", "--end-of-options", REMOTE_TOKEN, NULL};
@@ -152,4 +192,5 @@ GIT_REMOTE_MAIN(make_repositories, repositories,
                 cmocka_unit_test(test_token_opens_the_remote_and_shows_nowhere),
                 cmocka_unit_test(test_calls_that_are_not_remote_have_no_token),
                 cmocka_unit_test(test_failures_have_kinds),
+                cmocka_unit_test(test_programs_put_in_the_way_do_not_get_the_token),
                 cmocka_unit_test(test_complaint_is_redacted))

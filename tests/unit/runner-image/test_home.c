@@ -137,7 +137,24 @@ static void test_outcome_that_someone_else_reported_is_not_repeated(void **state
     finish(&at);
 }
 
-/* Last: the request to stop is for good. */
+/* After a stop: home that asks us to wait is not waited for. */
+static void test_git_token_is_not_waited_for_when_stopped(void **state)
+{
+    static const struct scripted_answer answers[] = {{503, "Retry-After: 60\r\n", "{}"}};
+    int64_t began_ms = clock_monotonic_ms();
+    struct git_token token = {0};
+    struct call_home at;
+    struct err err = {0};
+
+    (void)state;
+    assert_true(stop_requested());
+    begin_with(&at, answers);
+    assert_int_equal(home_git_token(at.home, &token, &err), -1);
+    assert_true(clock_monotonic_ms() - began_ms < 20000);
+    finish(&at);
+}
+
+/* From here on: the request to stop is for good. */
 static void test_heartbeat_goes_on_when_home_is_away_and_stops_us_when_told(void **state)
 {
     static const struct scripted_answer answers[] = {
@@ -159,4 +176,5 @@ TEST_MAIN(cmocka_unit_test(test_claim_carries_token_attempt_and_runner_id),
           cmocka_unit_test(test_git_token_comes_with_its_end),
           cmocka_unit_test(test_outcome_is_repeated_until_home_has_it),
           cmocka_unit_test(test_outcome_that_someone_else_reported_is_not_repeated),
-          cmocka_unit_test(test_heartbeat_goes_on_when_home_is_away_and_stops_us_when_told))
+          cmocka_unit_test(test_heartbeat_goes_on_when_home_is_away_and_stops_us_when_told),
+          cmocka_unit_test(test_git_token_is_not_waited_for_when_stopped))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "outcome.h"
 
+#include <sys/stat.h>
+
 #include "test.h"
 
 #include "base/alloc.h"
@@ -64,6 +66,30 @@ static void test_termination_log_gets_the_line(void **state)
     test_dir_remove(dir);
 }
 
+/* Of an agent that came there first. Opening a pipe would wait for its reader. */
+static void test_termination_log_that_is_a_pipe_or_link_is_left_alone(void **state)
+{
+    scoped_str dir = test_dir_new();
+    scoped_str fifo = xasprintf("%s/fifo", dir);
+    scoped_str link = xasprintf("%s/link", dir);
+    scoped_str victim = xasprintf("%s/victim", dir);
+    scoped_buf text = {0};
+    struct err err = {0};
+
+    (void)state;
+    test_file_write(dir, "victim", "untouched");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(symlink(victim, link), 0);
+    (void)alarm(20);
+    outcome_write("{}", fifo);
+    (void)alarm(0);
+    outcome_write("{}", link);
+    assert_ok(buf_read_file(&text, victim, 100, &err), err);
+    assert_string_equal(text.data, "untouched");
+    test_dir_remove(dir);
+}
+
 TEST_MAIN(cmocka_unit_test(test_failure_is_reported_with_code_and_sentence),
           cmocka_unit_test(test_completion_carries_what_there_is),
-          cmocka_unit_test(test_termination_log_gets_the_line))
+          cmocka_unit_test(test_termination_log_gets_the_line),
+          cmocka_unit_test(test_termination_log_that_is_a_pipe_or_link_is_left_alone))

@@ -95,7 +95,7 @@ static void test_nested_repositories_go_and_the_rest_stays(void **state)
     test_file_write(dir, "a/b/.gitignore", "keep");
     test_file_write(dir, "a/b/x.git", "keep");
 
-    assert_ok(tree_remove_nested_git(fd, &found, &err), err);
+    assert_ok(tree_remove_uncommittable(fd, &found, &err), err);
     assert_int_equal(found.removed, 4);
     assert_true(there(dir, ".git/HEAD"));
     assert_true(there(dir, "a/b/.gitignore"));
@@ -119,7 +119,7 @@ static void test_walk_does_not_leave_the_tree(void **state)
     (void)state;
     make_dir(outside, ".git");
     assert_int_equal(symlink(outside, link), 0);
-    assert_ok(tree_remove_nested_git(fd, &found, &err), err);
+    assert_ok(tree_remove_uncommittable(fd, &found, &err), err);
     assert_int_equal(found.removed, 0);
     assert_true(there(outside, ".git"));
     test_dir_remove(dir);
@@ -135,17 +135,44 @@ static void test_walk_refuses_what_is_too_deep(void **state)
 
     (void)state;
     make_deep(dir, TREE_DEPTH_MAX);
-    assert_ok(tree_remove_nested_git(fd, &found, &err), err);
+    assert_ok(tree_remove_uncommittable(fd, &found, &err), err);
     assert_ok(tree_remove_contents(fd, &err), err);
     make_deep(dir, TREE_DEPTH_MAX + 1);
-    assert_int_equal(tree_remove_nested_git(fd, &found, &err), -1);
+    assert_int_equal(tree_remove_uncommittable(fd, &found, &err), -1);
     assert_int_equal(err.kind, ERR_INVALID);
     err = (struct err){0};
     assert_ok(tree_remove_contents(fd, &err), err);
     test_dir_remove(dir);
 }
 
+static void test_pipes_sockets_and_devices_go(void **state)
+{
+    scoped_str dir = test_dir_new();
+    scoped_str pipe_path = xasprintf("%s/.gitignore", dir);
+    scoped_str inner = xasprintf("%s/a/.gitattributes", dir);
+    scoped_str link = xasprintf("%s/link", dir);
+    scoped_fd fd = open_dir(dir);
+    struct nested_git found;
+    struct err err = {0};
+
+    (void)state;
+    make_dir(dir, "a");
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    assert_int_equal(mknod(inner, S_IFSOCK | 0600, 0), 0);
+    assert_int_equal(symlink("/dev/null", link), 0);
+    test_file_write(dir, "file", "x");
+    assert_int_equal(chmod(dir, 0), 0);
+    assert_ok(tree_remove_uncommittable(fd, &found, &err), err);
+    assert_int_equal(found.removed, 0);
+    assert_false(there(dir, ".gitignore"));
+    assert_false(there(dir, "a/.gitattributes"));
+    assert_true(there(dir, "link"));
+    assert_true(there(dir, "file"));
+    test_dir_remove(dir);
+}
+
 TEST_MAIN(cmocka_unit_test(test_removal_takes_any_depth_mode_and_link),
           cmocka_unit_test(test_nested_repositories_go_and_the_rest_stays),
           cmocka_unit_test(test_walk_does_not_leave_the_tree),
-          cmocka_unit_test(test_walk_refuses_what_is_too_deep))
+          cmocka_unit_test(test_walk_refuses_what_is_too_deep),
+          cmocka_unit_test(test_pipes_sockets_and_devices_go))

@@ -22,7 +22,7 @@ static const char make_repositories[] =
     "git init -q --bare o/empty.git\n"
     "git init -q -b dev v && cd v && echo dev >f && git add . && git commit -qm dev\n"
     "git checkout -qb main && echo main >f && git commit -qam main && git checkout -q dev\n"
-    "cd .. && git clone -q --bare v o/other.git\n";
+    "git branch origin main && cd .. && git clone -q --bare v o/other.git\n";
 static const char *const repositories[] = {"o/plain", "o/empty", "o/other", NULL};
 
 /* One run as far as these tests go. */
@@ -115,8 +115,9 @@ static void test_clone_is_an_ordinary_checkout_without_a_credential(void **state
 
 static void test_branch_is_the_named_one_or_the_default(void **state)
 {
-    static const char *const wanted[] = {NULL, "main"};
-    static const char *const got[] = {"dev", "main"};
+    static const char *const wanted[] = {NULL, "main", "origin"};
+    static const char *const branch[] = {"dev", "main", "origin"};
+    static const char *const got[] = {"dev", "main", "main"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
@@ -125,7 +126,7 @@ static void test_branch_is_the_named_one_or_the_default(void **state)
 
         begin(&run, "o/other");
         assert_ok(workspace_clone(run.workspace, run.git, wanted[i], &err), err);
-        assert_string_equal(workspace_base_branch(run.workspace), got[i]);
+        assert_string_equal(workspace_base_branch(run.workspace), branch[i]);
         scoped_str said = agent(&run, "cat f");
         assert_memory_equal(said, got[i], strlen(got[i]));
         finish(&run);
@@ -292,6 +293,38 @@ static void test_repositories_inside_become_plain_files(void **state)
     assert_non_null(strstr(shown, " A\tnew/repo/f\n"));
 }
 
+/* git would open these and wait for a writer. */
+static void test_pipes_do_not_hold_up_staging(void **state)
+{
+    scoped_change change = {0};
+    scoped_str shown = deliver(
+        "rm .gitignore README.md; mkfifo .gitignore README.md deep/.gitattributes\n"
+        "mkfifo ../tmp/p; ln -s ../tmp/p sub/.gitattributes; ln -s ../tmp/p sub/.gitignore\n"
+        "echo x >new",
+        "pipes", &change);
+
+    (void)state;
+    assert_non_null(strstr(shown, " A\tnew\n"));
+    assert_non_null(strstr(shown, " D\tREADME.md\n"));
+    assert_non_null(strstr(shown, " D\t.gitignore\n"));
+    assert_int_equal(change.n_files, 5);
+}
+
+static void test_name_that_git_refuses_is_told(void **state)
+{
+    struct run run;
+    scoped_change change = {0};
+    struct err err = {0};
+
+    (void)state;
+    begin(&run, "o/plain");
+    assert_ok(workspace_clone(run.workspace, run.git, NULL, &err), err);
+    free(agent(&run, "echo x >'git~1'"));
+    assert_int_equal(workspace_stage(run.workspace, run.git, &change, &err), -1);
+    assert_non_null(strstr(err.text, "git~1"));
+    finish(&run);
+}
+
 static void test_submodules_of_the_base_stay_as_they_are(void **state)
 {
     static const char *const scripts[] = {
@@ -385,6 +418,8 @@ GIT_REMOTE_MAIN(make_repositories, repositories,
                 cmocka_unit_test(test_git_that_is_gone_or_a_trap_does_not_matter),
                 cmocka_unit_test(test_links_are_committed_as_links_and_not_followed),
                 cmocka_unit_test(test_repositories_inside_become_plain_files),
+                cmocka_unit_test(test_pipes_do_not_hold_up_staging),
+                cmocka_unit_test(test_name_that_git_refuses_is_told),
                 cmocka_unit_test(test_submodules_of_the_base_stay_as_they_are),
                 cmocka_unit_test(test_checkout_that_is_another_directory_now_is_refused),
                 cmocka_unit_test(test_tree_that_is_too_deep_is_refused),
