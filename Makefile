@@ -202,15 +202,15 @@ C_FILES := $(shell git ls-files -co --exclude-standard '*.c' '*.h' 2>/dev/null)
 SCRIPTS := $(shell git grep -lI --untracked -E '^\#!/(usr/bin/env (ba)?sh|bin/(ba)?sh)' -- hack tests .ci 2>/dev/null)
 
 format:
-	clang-format -i $(C_FILES)
+	@clang-format -i $(C_FILES)
 format-check:
-	clang-format --dry-run --Werror $(C_FILES)
+	@clang-format --dry-run --Werror $(C_FILES)
 check-layers:
 	hack/check-layers --self-test
 	hack/check-layers
 lint: format-check check-layers $(BUILD)/gen/migrations.c
 	tests/run --self-test
-	BUILD=$(BUILD) hack/lint-tidy $(COMMON_SOURCES) $(CONTROLPLANE_SOURCES) controlplane/main.c $(RUNNER_SOURCES) runner-image/main.c
+	@BUILD=$(BUILD) hack/lint-tidy $(COMMON_SOURCES) $(CONTROLPLANE_SOURCES) controlplane/main.c $(RUNNER_SOURCES) runner-image/main.c
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
 	    --inline-suppr --suppressions-list=hack/cppcheck-suppressions -D_GNU_SOURCE \
 	    -DDISPATCH_VERSION='""' -Icommon -Icontrolplane -Irunner-image common controlplane runner-image
