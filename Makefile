@@ -85,7 +85,15 @@ help:
 
 # --- Building -----------------------------------------------------------------------------
 
-$(BUILD)/obj/%.o: %.c Makefile
+# Objects of another compiler or other flags are made anew: the file changes only with them.
+ifneq ($(filter-out help format clean images,$(or $(MAKECMDGOALS),all)),)
+$(shell mkdir -p $(BUILD))
+$(file >$(BUILD)/flags.now,$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS))
+$(shell cmp -s $(BUILD)/flags.now $(BUILD)/flags || cp $(BUILD)/flags.now $(BUILD)/flags)
+endif
+$(BUILD)/flags:
+
+$(BUILD)/obj/%.o: %.c Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(INCLUDES) $(CFLAGS) -MMD -MP -c -o $@ $<
