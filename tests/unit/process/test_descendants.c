@@ -398,6 +398,20 @@ static int run_all(void)
     return cmocka_run_group_tests(tests, make_shared, NULL);
 }
 
+static void test_descendants_are_not_tested_here(void **state)
+{
+    (void)state;
+    skip();
+}
+
+/* Where these tests could reach processes of others, they say so instead. */
+static int run_none(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_descendants_are_not_tested_here)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
 /* What is tested here kills. In a pid namespace of its own a mistake can't reach anyone else,
  * and whatever a failed case leaves behind ends with it. */
 static bool isolate(void)
@@ -415,8 +429,9 @@ static bool isolate(void)
     }
     if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
         || mount("proc", "/proc", "proc", 0, NULL) < 0) {
-        perror("a /proc of its own");
-        _exit(1);
+        /* In a chroot, say: / is no mount point there, and its /proc is somebody else's. */
+        (void)fprintf(stderr, "no /proc of its own: %s\n", strerror(errno));
+        _exit(run_none());
     }
     return true;
 }
@@ -440,7 +455,7 @@ int main(void)
         _exit(run_all_below_init()); /* the leak checker can't work in an init */
     if (geteuid() == 0) {
         (void)fprintf(stderr, "skipped: root without a pid namespace would endanger others\n");
-        return 0;
+        return run_none();
     }
     return run_all();
 }
