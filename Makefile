@@ -54,7 +54,7 @@ LDFLAGS += $(LINK_HARDENING)
 
 COMMON_SOURCES := $(wildcard common/*/*.c)
 CONTROLPLANE_SOURCES := $(filter-out controlplane/main.c,$(wildcard controlplane/*/*.c))
-RUNNER_SOURCES := $(filter-out runner-image/main.c,$(wildcard runner-image/*.c))
+RUNNER_SOURCES := $(wildcard runner-image/*/*.c)
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 CONTRACT_SOURCES := $(wildcard tests/contract/test_*.c)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "partial_marker.h"
+#include "agent/partial_marker.h"
 
 static const char *found_in_pieces(struct partial_marker *marker, const char *data, size_t size,
                                    size_t piece)

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNER_AGENT_OUTPUT_H
+#define RUNNER_AGENT_OUTPUT_H
+#include "home/events.h"
+#include "agent/partial_marker.h"
+#include "process/process.h"
+
+/*
+ * What the agent prints, as it arrives: each line becomes a log event, cut when it is long,
+ * up to a total; the partial marker is looked for in all of stdout however much there is; and
+ * the last line is remembered for the sentence of a failure. Memory stays the same whatever
+ * comes. One thread.
+ */
+#define OUTPUT_LINE_MAX_BYTES 8192
+/* Home keeps 20,000 events and 16 MiB of a run: the rest is for what the run itself tells. */
+#define OUTPUT_TOTAL_MAX_BYTES (8 * 1024 * 1024)
+#define OUTPUT_TOTAL_MAX_LINES 15000
+#define OUTPUT_LAST_LINE_MAX 300
+
+struct agent_output;
+
+/* Both must outlive it. */
+struct agent_output *agent_output_new(struct events *events,
+                                      struct redaction *redaction) CHECKED;
+void agent_output_free(struct agent_output *output);
+DEFINE_SCOPED(agent_output)
+
+void agent_output_feed(struct agent_output *output, enum process_stream stream,
+                       const char *data, size_t size);
+/* There is no more: tells lines that ended without a line break. */
+void agent_output_end(struct agent_output *output);
+
+/* Borrowed. NULL when the agent gave no partial marker; redacted. */
+const char *agent_output_partial_reason(const struct agent_output *output);
+/* The last line that wasn't blank, redacted and cut; "" for none. */
+const char *agent_output_last_line(const struct agent_output *output);
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agent.h"
+
+#include <string.h>
+
+/* The agent `command`: a program of the operator's choice, run in the checkout with the prompt
+ * on its stdin. Its exit code is its word. */
+
+static int command_prepare(const struct assignment *assignment, struct agent_start *out,
+                           struct err *err)
+{
+    char **argv;
+
+    if (!assignment->agent_command)
+        return err_set(err, ERR_INVALID, "the operator named no program for agent command");
+    argv = process_argv_parse(assignment->agent_command, err);
+    if (!argv)
+        return err_wrap(err, "the command line for agent command");
+    text_list_add_all(&out->argv, (const char *const *)argv);
+    process_argv_free(argv);
+    out->input = assignment->prompt;
+    return 0;
+}
+
+static int command_judge(const struct process_end *end, const struct agent_output *output,
+                         struct err *err)
+{
+    const char *last = agent_output_last_line(output);
+    const char *colon = last[0] ? ": " : "";
+
+    if (end->signal)
+        return err_set(err, ERR_UPSTREAM, "the agent was ended by signal %d (%s)%s%s",
+                       end->signal, strsignal(end->signal), colon, last);
+    if (end->exit_code == SANDBOX_EXIT_CODE && !last[0])
+        return err_set(err, ERR_UPSTREAM, "the agent couldn't enter its sandbox");
+    if (end->exit_code != 0)
+        return err_set(err, ERR_UPSTREAM, "the agent exited with code %d%s%s", end->exit_code,
+                       colon, last);
+    return 0;
+}
+
+const struct agent_kind command_agent = {
+    .name = "command",
+    .prepare = command_prepare,
+    .judge = command_judge,
+};
