@@ -4,17 +4,17 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "git/credential.h"
 #include "crypto/random.h"
+#include "git/credential.h"
+#include "git/workspace.h"
 #include "home/events.h"
 #include "home/heartbeat.h"
 #include "home/home.h"
 #include "home/outcome.h"
-#include "process/process.h"
 #include "home/settings.h"
 #include "home/stop.h"
+#include "process/process.h"
 #include "task/task.h"
-#include "git/workspace.h"
 
 /*
  * dispatch-runner: does one run and ends.

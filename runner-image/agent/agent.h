@@ -2,10 +2,10 @@
 #ifndef RUNNER_AGENT_H
 #define RUNNER_AGENT_H
 #include "agent/agent_output.h"
+#include "git/workspace.h"
 #include "home/assignment.h"
 #include "sandbox/sandbox.h"
 #include "text/text_list.h"
-#include "git/workspace.h"
 
 /*
  * The coding agents. Each is one file that ends with its struct agent_kind; adding one is that

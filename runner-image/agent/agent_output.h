@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef RUNNER_AGENT_OUTPUT_H
 #define RUNNER_AGENT_OUTPUT_H
-#include "home/events.h"
 #include "agent/partial_marker.h"
+#include "home/events.h"
 #include "process/process.h"
 
 /*

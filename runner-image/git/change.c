@@ -4,8 +4,8 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "git/saved_base.h"
-#include "home/stop.h"
 #include "git/workspace_private.h"
+#include "home/stop.h"
 
 /* The second half of workspace.h: everything here runs after the agent has ended, with the
  * private git directory over the agent's tree. */

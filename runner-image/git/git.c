@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "git/credential.h"
 #include "process/process.h"
-#include "text/text_list.h"
 #include "sandbox/trusted_path.h"
+#include "text/text_list.h"
 
 #define DEFAULT_WALL_CLOCK_MS 120000
 #define TERM_GRACE_MS 2000

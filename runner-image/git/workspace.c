@@ -9,9 +9,9 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "git/saved_base.h"
+#include "git/workspace_private.h"
 #include "home/stop.h"
 #include "text/text_list.h"
-#include "git/workspace_private.h"
 
 #define CLONE_MAX_MS (20 * 60 * 1000)
 #define COMMIT_ID_MAX 64

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef RUNNER_HOME_H
 #define RUNNER_HOME_H
-#include "net/net.h"
 #include "home/settings.h"
+#include "net/net.h"
 
 /*
  * Home is the control plane that started us; these are the five calls we may make there. Each

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef RUNNER_PULL_REQUEST_TEXT_H
 #define RUNNER_PULL_REQUEST_TEXT_H
-#include "home/assignment.h"
 #include "git/workspace.h"
+#include "home/assignment.h"
 
 /*
  * The words a run leaves for people: title, branch, commit message, description. Prompts,

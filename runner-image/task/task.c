@@ -7,10 +7,10 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "home/stop.h"
+#include "sandbox/sandbox.h"
 #include "task/pull_request.h"
 #include "task/pull_request_text.h"
-#include "sandbox/sandbox.h"
-#include "home/stop.h"
 
 /*
  * The steps, and the failure code of each:

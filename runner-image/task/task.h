@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef RUNNER_TASK_H
 #define RUNNER_TASK_H
+#include "git/workspace.h"
 #include "home/assignment.h"
 #include "home/events.h"
 #include "home/outcome.h"
-#include "git/workspace.h"
 
 /*
  * The run itself, once it is ours: clone, let the agent work, stage, commit, push, open the

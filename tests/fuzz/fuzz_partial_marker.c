@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuzz.h"
 #include "agent/partial_marker.h"
+#include "fuzz.h"
 
 static const char *found_in_pieces(struct partial_marker *marker, const char *data, size_t size,
                                    size_t piece)
