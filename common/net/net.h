@@ -15,8 +15,13 @@
 struct net;
 
 struct net_options {
-    const char *user_agent;   /* "dispatchd/1.0"; borrowed for the call */
-    const char *ca_file;      /* PEM to trust instead of the system's; NULL: the system's */
+    const char *user_agent;      /* "dispatchd/1.0"; borrowed for the call */
+    const char *ca_file;         /* PEM to trust instead of the system's; NULL: the system's */
+    const char *ca_pem;          /* the same as text; NULL: ca_file. Copied */
+    const char *client_cert_pem; /* who we are, by certificate; NULL: nobody. Copied */
+    const struct secret *client_key_pem; /* its key. Copied */
+    const char *const *allowed_private;  /* for public_only: ranges ("10.1.0.0/16") that are
+                                            allowed all the same; NULL at the end. Copied */
     const char *proxy;        /* NULL: none, whatever the environment says; "": from it */
     int connections_per_host; /* 0: 8 */
 };
@@ -60,6 +65,10 @@ struct net_request {
     int (*on_data)(void *ctx, const char *data, size_t size);
     void *ctx;
     const volatile bool *cancel; /* set to end the call early with ERR_UNAVAILABLE */
+
+    /* Connect to public addresses only (address.h), whatever the name resolves to: the address
+     * that is connected to is what is checked. ERR_DENIED. No proxy is used. */
+    bool public_only;
 };
 
 struct net_answer {

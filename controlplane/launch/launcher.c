@@ -103,6 +103,22 @@ int launcher_forget(struct launcher *launcher, const char *ref, struct err *err)
     return 0;
 }
 
+void launcher_note(struct launcher *launcher, const char *ref, const char *reason,
+                   const char *sentence)
+{
+    if (launcher->ops->note)
+        launcher->ops->note(launcher->self, ref, reason, sentence);
+}
+
+int launcher_list(struct launcher *launcher, launcher_job_fn each, void *ctx, struct err *err)
+{
+    if (!launcher->ops->list)
+        return err_set(err, ERR_UNSUPPORTED, "%s keeps no list of jobs", launcher->ops->name);
+    if (launcher->ops->list(launcher->self, each, ctx, err) < 0)
+        return err_wrap(err, "%s: listing jobs", launcher->ops->name);
+    return 0;
+}
+
 int launcher_logs(struct launcher *launcher, const char *ref, size_t limit_bytes,
                   struct buf *out, struct err *err)
 {

@@ -37,10 +37,14 @@ struct job_view {
     int exit_code;            /* JOB_ENDED: -1 when not known */
     enum failure_code reason; /* JOB_ENDED: what the backend says of it; FAILURE_NONE */
     char detail[256];         /* a sentence for people; or empty */
+    bool waiting;             /* JOB_STARTING: it waits for others (admission, a node, an
+                                 image); the time to claim doesn't run. `detail` says for whom */
 };
 
 /* Told (from any thread, without locks held) that a job may have changed: poll it. */
 typedef void (*launcher_changed_fn)(void *ctx, struct id run, int attempt);
+
+typedef void (*launcher_job_fn)(void *ctx, struct id run, int attempt, const char *ref);
 
 struct launcher_ops {
     const char *name; /* as written in the configuration */
@@ -52,7 +56,9 @@ struct launcher_ops {
 
     /* Starts one job per (run, attempt), even when asked twice, even when the first caller
      * died half-way: the second start adopts it. ERR_TIMEOUT: it may or may not have started,
-     * ask again. Any other error: it has not and will not. *out_ref is the caller's. */
+     * ask again. ERR_UNAVAILABLE: the backend is away or busy and has started nothing; ask
+     * later (retry_after_s), it is no failure of this run. Any other error: it has not and will
+     * not. *out_ref is the caller's. */
     int (*start)(void *self, const struct job_spec *spec, char **out_ref, struct err *err);
 
     /* A job the backend has forgotten is JOB_LOST, which is an answer, not an error. */
@@ -67,6 +73,15 @@ struct launcher_ops {
     /* What the job wrote, at most limit_bytes from its end. Optional: NULL. */
     int (*logs)(void *self, const char *ref, size_t limit_bytes, struct buf *out,
                 struct err *err);
+
+    /* Tells people who look at the job in the backend what became of its run: "Claimed",
+     * "PullRequestOpened", "Completed", "Failed", "Stopped", with a sentence. Never waits; may
+     * be lost. Optional: NULL. */
+    void (*note)(void *self, const char *ref, const char *reason, const char *sentence);
+
+    /* Every job of ours that the backend has, ended ones as well, so that those of no run can
+     * be found. Optional: NULL. */
+    int (*list)(void *self, launcher_job_fn each, void *ctx, struct err *err);
 };
 
 struct launcher;
@@ -88,6 +103,12 @@ int launcher_logs(struct launcher *launcher, const char *ref, size_t limit_bytes
                   struct buf *out,
                   struct err *err) CHECKED; /* ERR_UNSUPPORTED when it has none */
 
+void launcher_note(struct launcher *launcher, const char *ref, const char *reason,
+                   const char *sentence);
+int launcher_list(struct launcher *launcher, launcher_job_fn each, void *ctx,
+                  struct err *err) CHECKED; /* ERR_UNSUPPORTED when it can't */
+
+extern const struct launcher_ops kubernetes_launcher;
 extern const struct launcher_ops process_launcher;
 extern const struct launcher_ops fake_launcher;
 #endif
