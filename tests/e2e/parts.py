@@ -107,6 +107,18 @@ class Standin:
         return answer if isinstance(answer, list) else answer["pulls"]
 
 
+def processes_in(place):
+    """Processes whose working directory is in the test's work directory."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/cwd").startswith(os.path.join(place, "work")):
+                found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
 class Dispatchd:
     """A dispatchd whose settings are these; it can be killed and started again."""
 
@@ -136,6 +148,8 @@ class Dispatchd:
     def __exit__(self, *ignored):
         if self.process:
             end(self.process, 30)
+        for pid in processes_in(self.place):  # runners that still wait for it
+            os.kill(pid, signal.SIGKILL)
 
     def start(self):
         """Starts it and waits until it is ready: the seconds that took."""

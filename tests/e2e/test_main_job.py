@@ -10,7 +10,7 @@ import sys
 import time
 
 from parts import (API_KEY, GITHUB_TOKEN, Dispatchd, Failed, Place, Standin, agent_script, call,
-                   wait_for)
+                   processes_in, wait_for)
 
 AGENT = r"""
 prompt=$(cat)
@@ -203,18 +203,6 @@ def timed_out_run(dispatchd, standin, token):
         task = hasty.wait_ended(run(hasty, hasty.token(), "endless"))
     check(task["status"] == "failed" and task["error_code"] == "agent_timeout", f"{task}")
     return task["error"]
-
-
-def processes_in(place):
-    """Processes whose working directory is in the test's work directory."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if os.readlink(f"/proc/{pid}/cwd").startswith(os.path.join(place, "work")):
-                found.append(int(pid))
-        except OSError:
-            pass
-    return found
 
 
 def snooping_run(dispatchd, standin, token):
