@@ -60,12 +60,18 @@ static size_t take_header(char *line, size_t one, size_t count, void *self)
     size_t size = one * count;
 
     heard(call);
+    if (call->head_taken) /* trailers */
+        return size;
     if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
         call->header_whole = false;
     else if (size > 0 && (*line == '\r' || *line == '\n'))
         call->header_whole = true;
     if (!answer_add_header(call->answer, line, size, &call->headers_total))
         return cut(call, CUT_TOO_LARGE);
+    if (call->reader && call->header_whole && call->answer->status >= 200) {
+        call->head_taken = true;
+        call->reader->take_head(call);
+    }
     return size;
 }
 
@@ -90,6 +96,8 @@ static size_t take_body(char *data, size_t one, size_t count, void *self)
     size_t most = call->request->answer_max_bytes;
 
     heard(call);
+    if (call->reader)
+        return call->reader->take_piece(call, data, size);
     if (call->request->on_data && call->answer->status / 100 == 2)
         return stream_body(call, data, size);
     if (!buf_append_within(&call->answer->body, data, size, most ? most : ANSWER_MAX_BYTES))
@@ -202,6 +210,44 @@ static int set_version(CURL *easy, const char *url)
            | SET(easy, CURLOPT_PIPEWAIT, 1L);
 }
 
+/* The text is the net's, which outlives every call. */
+static int set_blob(CURL *easy, CURLoption option, const char *text)
+{
+    struct curl_blob blob = {.len = strlen(text), .flags = CURL_BLOB_NOCOPY};
+
+    memcpy(&blob.data, &text, sizeof(text)); /* never written to */
+    return SET(easy, option, &blob);
+}
+
+static int set_authorities(CURL *easy, const struct call_settings *settings)
+{
+    int bad = 0;
+
+    if (settings->ca_pem) {
+        bad |= set_blob(easy, CURLOPT_CAINFO_BLOB, settings->ca_pem);
+    } else if (settings->ca_file) {
+        bad |= SET(easy, CURLOPT_CAINFO, settings->ca_file);
+        bad |= SET(easy, CURLOPT_PROXY_CAINFO, settings->ca_file);
+        bad |= SET(easy, CURLOPT_PROXY_CAPATH, NULL);
+    }
+    if (settings->ca_pem || settings->ca_file)
+        bad |= SET(easy, CURLOPT_CAPATH, NULL); /* the system's stands beside it otherwise */
+    return bad;
+}
+
+static int set_client_certificate(CURL *easy, const struct call_settings *settings)
+{
+    int bad = 0;
+
+    if (!settings->client_cert_pem)
+        return 0;
+    bad |= SET(easy, CURLOPT_SSLCERTTYPE, "PEM");
+    bad |= SET(easy, CURLOPT_SSLKEYTYPE, "PEM");
+    bad |= set_blob(easy, CURLOPT_SSLCERT_BLOB, settings->client_cert_pem);
+    bad |= set_blob(easy, CURLOPT_SSLKEY_BLOB, secret_reveal(settings->client_key_pem));
+    return bad;
+}
+
 static int set_transport(CURL *easy, const struct call_settings *settings,
                          const struct net_request *request)
 {
@@ -217,12 +263,8 @@ static int set_transport(CURL *easy, const struct call_settings *settings,
                (long)(connect_ms > 0 ? connect_ms : CONNECT_TIMEOUT_MS));
     bad |= SET(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     bad |= SET(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    if (settings->ca_file) {
-        bad |= SET(easy, CURLOPT_CAINFO, settings->ca_file);
-        bad |= SET(easy, CURLOPT_CAPATH, NULL); /* the system's stands beside it otherwise */
-        bad |= SET(easy, CURLOPT_PROXY_CAINFO, settings->ca_file);
-        bad |= SET(easy, CURLOPT_PROXY_CAPATH, NULL);
-    }
+    bad |= set_authorities(easy, settings);
+    bad |= set_client_certificate(easy, settings);
     if (request->unix_socket) {
         bad |= SET(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
         bad |= SET(easy, CURLOPT_PROXY, "");
@@ -230,6 +272,13 @@ static int set_transport(CURL *easy, const struct call_settings *settings,
         bad |= SET(easy, CURLOPT_PROXY, settings->proxy);
     }
     return bad;
+}
+
+static int set_rule(CURL *easy, struct call *call, const struct call_settings *settings)
+{
+    call->rule.allowed = settings->allowed;
+    call->rule.n_allowed = settings->n_allowed;
+    return call->request->public_only ? public_only_set(easy, &call->rule) : 0;
 }
 
 /* May the server act twice if it gets this twice? */
@@ -287,7 +336,7 @@ int call_prepare(struct call *call, const struct call_settings *settings,
 {
     pthread_condattr_t monotonic;
 
-    *call = (struct call){.request = request, .answer = answer};
+    *call = (struct call){.request = request, .answer = answer, .untouched = true};
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&call->ended, &monotonic);
@@ -299,6 +348,7 @@ int call_prepare(struct call *call, const struct call_settings *settings,
         return -1;
     call->easy = curl_easy_init();
     if (!call->easy || set_transport(call->easy, settings, request) != 0
+        || set_rule(call->easy, call, settings) != 0
         || set_request(call->easy, call, settings) != 0 || set_body(call->easy, call) != 0)
         return err_set(err, ERR_INTERNAL, "%s %s: libcurl refuses the request", request->method,
                        call->shown);
@@ -333,6 +383,7 @@ void call_rewind(struct call *call)
     call->code = CURLE_OK;
     call->cut = CUT_NONE;
     call->unwanted = CUT_NONE;
+    public_only_rewind(&call->rule);
     heard(call);
 }
 
@@ -354,6 +405,7 @@ static const char *reason(const struct call *call)
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
         return call->said[0] ? call->said : curl_easy_strerror(call->code);
@@ -396,6 +448,7 @@ static enum err_kind kind_of(CURLcode code)
     case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT:
     case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
         return ERR_INTERNAL;
     default:
         return ERR_UPSTREAM;
@@ -414,16 +467,21 @@ int call_judge(struct call *call, struct net_try *out, struct err *err)
     long sent = 0;
 
     *out = (struct net_try){.delivered = call->delivered};
+    (void)curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
+    call->untouched = sent == 0;
     if (call->cut != CUT_NONE)
         return say_cut(call, err);
+    if (public_only_ended(&call->rule, call->code))
+        return err_set(err, ERR_DENIED,
+                       "%s %s: leads to an address that is neither public nor allowed",
+                       call->request->method, call->shown);
     if (has_answer(call)) {
         out->status = call->answer->status;
         out->retry_after_s = net_answer_retry_after_s(call->answer);
         return 0;
     }
-    (void)curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
     out->broken = !is_final(call->code);
-    out->unsent = out->broken && sent == 0;
+    out->unsent = out->broken && call->untouched;
     return err_set(err, kind_of(call->code), "%s %s: %s", call->request->method, call->shown,
                    reason(call));
 }

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "net/net.h"
+#include "net/public_only.h"
 #include "net/retry.h"
 
 /*
@@ -29,15 +30,31 @@ enum call_cut {
     CUT_BY_READER, /* on_data didn't want more */
 };
 
+struct call;
+
+/* Who takes a stream's answer (stream.h), on the net's thread. */
+struct call_reader {
+    void (*take_head)(struct call *call);
+    /* `size`, or CURL_WRITEFUNC_PAUSE: it is given again once the call is resumed. */
+    size_t (*take_piece)(struct call *call, const char *data, size_t size);
+};
+
 struct call_settings {
     char *user_agent;
     char *ca_file; /* NULL: the system's */
-    char *proxy;   /* NULL: from the environment; "": none */
+    char *ca_pem;  /* instead of ca_file; NULL: that */
+    char *client_cert_pem;
+    struct secret *client_key_pem;
+    char *proxy;                   /* NULL: from the environment; "": none */
+    struct address_range *allowed; /* for public_only */
+    size_t n_allowed;
 };
 
 struct call {
     const struct net_request *request;
     struct net_answer *answer;
+    const struct call_reader *reader; /* NULL: net_call */
+    struct public_only rule;
     CURL *easy;
     struct curl_slist *headers; /* call_wipe before freeing */
     char *shown;                /* the URL for errors */
@@ -49,11 +66,14 @@ struct call {
     enum call_cut cut;
     bool header_whole; /* its empty line has come */
     bool delivered;
+    bool head_taken;          /* by the reader: the answer is its own from here on */
+    bool untouched;           /* the last try sent not a byte of the request */
     _Atomic int64_t heard_ms; /* when the server last said anything */
 
     /* Under the net's lock. */
     enum call_state state;
     enum call_cut unwanted; /* the caller wants it ended, and why */
+    bool resume;            /* the reader wants the piece it wasn't ready for */
     pthread_cond_t ended;
     struct call *next;
     struct call *previous;

@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "crypto/random.h"
-#include "net/call.h"
+#include "net/net_private.h"
 
 /*
  * Two kinds of threads meet here. The net's own runs the multi handle and nothing else
@@ -22,20 +22,6 @@
 #define IDLE_CONNECTIONS_MAX 64L
 #define CANCEL_LOOK_MS 50 /* how soon *cancel is noticed */
 #define WAKE_AT_LEAST_MS 1000
-
-struct net {
-    struct call_settings settings;
-    CURLM *multi;
-    pthread_t thread;
-    bool started;
-
-    pthread_mutex_t lock;
-    pthread_cond_t changed; /* stopping has begun, or a caller has left */
-    struct call *calls;     /* the thread's, new and running */
-    bool news;              /* something in the list wants the thread's attention */
-    bool stopping;
-    int callers; /* inside net_call */
-};
 
 /* --- The net's thread ----------------------------------------------------------------- */
 
@@ -87,6 +73,28 @@ static bool take_news(struct net *net)
     return go_on;
 }
 
+/* Gives paused streams their pieces again. libcurl does so at once, and the reader takes the
+ * lock: so without it. Only this thread takes calls out of the list. */
+static void resume_paused(struct net *net)
+{
+    for (;;) {
+        struct call *call;
+
+        (void)pthread_mutex_lock(&net->lock);
+        for (call = net->resumes ? net->calls : NULL; call && !call->resume;)
+            call = call->next;
+        if (call)
+            call->resume = false;
+        else
+            net->resumes = false;
+        (void)pthread_mutex_unlock(&net->lock);
+        if (!call)
+            return;
+        if (call->state == CALL_RUNNING)
+            (void)curl_easy_pause(call->easy, CURLPAUSE_CONT);
+    }
+}
+
 static void end_finished(struct net *net)
 {
     CURLMsg *message;
@@ -111,6 +119,7 @@ static void *serve(void *self)
     int running;
 
     while (take_news(net)) {
+        resume_paused(net);
         (void)curl_multi_perform(net->multi, &running);
         end_finished(net);
         (void)curl_multi_poll(net->multi, NULL, 0, WAKE_AT_LEAST_MS, NULL);
@@ -157,6 +166,43 @@ static int open_multi(struct net *net, int connections_per_host, struct err *err
     return 0;
 }
 
+static int take_ranges(struct call_settings *settings, const char *const *ranges,
+                       struct err *err)
+{
+    size_t n = 0;
+
+    while (ranges && ranges[n])
+        n++;
+    settings->allowed = xcalloc(n + 1, sizeof(*settings->allowed));
+    for (; settings->n_allowed < n; settings->n_allowed++)
+        if (address_range_parse(ranges[settings->n_allowed],
+                                &settings->allowed[settings->n_allowed], err)
+            < 0)
+            return -1;
+    return 0;
+}
+
+static int take_settings(struct call_settings *settings, const struct net_options *options,
+                         struct err *err)
+{
+    settings->user_agent = xstrdup(options->user_agent ? options->user_agent : "dispatch");
+    settings->ca_file = xstrdup(options->ca_file);
+    settings->ca_pem = xstrdup(options->ca_pem);
+    settings->client_cert_pem = xstrdup(options->client_cert_pem);
+    settings->client_key_pem = secret_new(secret_reveal(options->client_key_pem));
+    if (!options->proxy)
+        settings->proxy = xstrdup("");
+    else if (options->proxy[0])
+        settings->proxy = xstrdup(options->proxy);
+    if (!settings->client_cert_pem != !settings->client_key_pem)
+        return err_set(err, ERR_INVALID,
+                       "a client certificate needs its key, and a key its "
+                       "certificate");
+    if (!options->ca_pem && options->ca_file && access(options->ca_file, R_OK) < 0)
+        return err_set_errno(err, errno, "%s", options->ca_file);
+    return take_ranges(settings, options->allowed_private, err);
+}
+
 struct net *net_new(const struct net_options *options, struct err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -169,35 +215,43 @@ struct net *net_new(const struct net_options *options, struct err *err)
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&net->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
-    net->settings.user_agent = xstrdup(options->user_agent ? options->user_agent : "dispatch");
-    net->settings.ca_file = xstrdup(options->ca_file);
-    if (!options->proxy)
-        net->settings.proxy = xstrdup("");
-    else if (options->proxy[0])
-        net->settings.proxy = xstrdup(options->proxy);
 
-    if (options->ca_file && access(options->ca_file, R_OK) < 0) {
-        (void)err_set_errno(err, errno, "%s", options->ca_file);
-        return NULL;
-    }
-    if (open_multi(net, options->connections_per_host, err) < 0 || start_thread(net, err) < 0)
+    if (take_settings(&net->settings, options, err) < 0
+        || open_multi(net, options->connections_per_host, err) < 0
+        || start_thread(net, err) < 0)
         return NULL;
     return TAKE(net);
+}
+
+void net_stop(struct net *net)
+{
+    (void)pthread_mutex_lock(&net->lock);
+    net->stopping = true;
+    net->news = true;
+    (void)pthread_cond_broadcast(&net->changed);
+    (void)pthread_mutex_unlock(&net->lock);
+    if (net->started)
+        (void)curl_multi_wakeup(net->multi);
+}
+
+static void settings_done(struct call_settings *settings)
+{
+    free(settings->user_agent);
+    free(settings->ca_file);
+    free(settings->ca_pem);
+    free(settings->client_cert_pem);
+    secret_free(settings->client_key_pem);
+    free(settings->proxy);
+    free(settings->allowed);
 }
 
 void net_free(struct net *net)
 {
     if (!net)
         return;
-    (void)pthread_mutex_lock(&net->lock);
-    net->stopping = true;
-    net->news = true;
-    (void)pthread_cond_broadcast(&net->changed);
-    (void)pthread_mutex_unlock(&net->lock);
-    if (net->started) {
-        (void)curl_multi_wakeup(net->multi);
+    net_stop(net);
+    if (net->started)
         (void)pthread_join(net->thread, NULL);
-    }
     (void)pthread_mutex_lock(&net->lock);
     while (net->callers > 0)
         (void)pthread_cond_wait(&net->changed, &net->lock);
@@ -206,9 +260,7 @@ void net_free(struct net *net)
     (void)curl_multi_cleanup(net->multi);
     (void)pthread_cond_destroy(&net->changed);
     (void)pthread_mutex_destroy(&net->lock);
-    free(net->settings.user_agent);
-    free(net->settings.ca_file);
-    free(net->settings.proxy);
+    settings_done(&net->settings);
     free(net);
 }
 
@@ -230,7 +282,7 @@ static bool is_cancelled(const struct net_request *request)
     return request->cancel && __atomic_load_n(request->cancel, __ATOMIC_ACQUIRE);
 }
 
-static void wait_on(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ms)
+void net_wait_on(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ms)
 {
     struct timespec until = {
         .tv_sec = until_ms / 1000,
@@ -248,8 +300,7 @@ static int64_t look_again_ms(const struct net_request *request, int64_t now_ms,
     return until_ms;
 }
 
-/* Under the lock. */
-static void hand_over(struct net *net, struct call *call)
+void net_hand_over(struct net *net, struct call *call)
 {
     call->state = CALL_NEW;
     call->previous = NULL;
@@ -261,8 +312,7 @@ static void hand_over(struct net *net, struct call *call)
     (void)curl_multi_wakeup(net->multi);
 }
 
-/* Under the lock. */
-static void give_up(struct net *net, struct call *call, enum call_cut why)
+void net_give_up(struct net *net, struct call *call, enum call_cut why)
 {
     call->unwanted = why;
     net->news = true;
@@ -276,17 +326,18 @@ static void try_once(struct net *net, struct call *call, int64_t started_ms)
     if (net->stopping)
         call->cut = CUT_CANCELLED;
     else
-        hand_over(net, call);
+        net_hand_over(net, call);
     while (!net->stopping && call->state != CALL_ENDED && call->unwanted == CUT_NONE) {
         int64_t now_ms = clock_monotonic_ms();
         int64_t until_ms = deadline_ms(call, started_ms);
 
         if (is_cancelled(call->request))
-            give_up(net, call, CUT_CANCELLED);
+            net_give_up(net, call, CUT_CANCELLED);
         else if (now_ms >= until_ms)
-            give_up(net, call, CUT_TIMED_OUT);
+            net_give_up(net, call, CUT_TIMED_OUT);
         else
-            wait_on(&call->ended, &net->lock, look_again_ms(call->request, now_ms, until_ms));
+            net_wait_on(&call->ended, &net->lock,
+                        look_again_ms(call->request, now_ms, until_ms));
     }
     while (call->state == CALL_NEW || call->state == CALL_RUNNING)
         (void)pthread_cond_wait(&call->ended, &net->lock);
@@ -306,7 +357,7 @@ static bool pause_for(struct net *net, const struct net_request *request, int64_
         go_on = !net->stopping && !is_cancelled(request);
         if (!go_on || now_ms >= until_ms)
             break;
-        wait_on(&net->changed, &net->lock, look_again_ms(request, now_ms, until_ms));
+        net_wait_on(&net->changed, &net->lock, look_again_ms(request, now_ms, until_ms));
     }
     (void)pthread_mutex_unlock(&net->lock);
     return go_on;
@@ -346,7 +397,7 @@ static int try_until_answered(struct net *net, struct call *call, struct err *er
     }
 }
 
-static int enter(struct net *net, struct err *err)
+int net_enter(struct net *net, struct err *err)
 {
     bool stopping;
 
@@ -357,7 +408,7 @@ static int enter(struct net *net, struct err *err)
     return stopping ? err_set(err, ERR_UNAVAILABLE, "outgoing calls are stopping") : 0;
 }
 
-static void leave(struct net *net)
+void net_leave(struct net *net)
 {
     (void)pthread_mutex_lock(&net->lock);
     net->callers--;
@@ -372,14 +423,16 @@ int net_call(struct net *net, const struct net_request *request, struct net_answ
     int result;
 
     *out = (struct net_answer){0};
-    if (enter(net, err) < 0)
+    if (net_enter(net, err) < 0)
         return -1;
     result = call_prepare(&call, &net->settings, request, out, err);
     if (result == 0)
         result = try_until_answered(net, &call, err);
-    call_done(&call);
-    leave(net);
-    if (result < 0)
+    if (result < 0) {
         net_answer_done(out);
+        out->unsent = call.untouched;
+    }
+    call_done(&call);
+    net_leave(net);
     return result;
 }

@@ -27,7 +27,10 @@ struct net_options {
 };
 
 struct net *net_new(const struct net_options *options, struct err *err) CHECKED;
-/* Calls still running end with ERR_UNAVAILABLE. */
+/* Calls running now and those still to come end with ERR_UNAVAILABLE. For an owner whose
+ * callers must be gone before net_free. */
+void net_stop(struct net *net);
+/* Stops it and waits for the calls to end. */
 void net_free(struct net *net);
 DEFINE_SCOPED(net)
 
@@ -76,6 +79,8 @@ struct net_answer {
     struct buf body;
     struct buf headers; /* "name: value\n" each, names in lower case */
     int tries;
+    bool unsent; /* after -1: not a byte of the request went out in its last try, so that the
+                    server can't have acted on it */
 };
 
 #define scoped_net_answer __attribute__((cleanup(net_answer_done))) struct net_answer
@@ -84,7 +89,8 @@ struct net_answer {
  * 0 with whatever status the server gave; -1 when there was no answer: ERR_TIMEOUT,
  * ERR_UPSTREAM (refused, reset, TLS), ERR_TOO_LARGE, ERR_INVALID (a bad URL),
  * ERR_UNAVAILABLE (stopped). The error names method and URL without its query.
- * `out` is filled on success; net_answer_done releases it either way.
+ * `out` is filled on success, and on failure only with `unsent`; net_answer_done releases it
+ * either way.
  */
 int net_call(struct net *net, const struct net_request *request, struct net_answer *out,
              struct err *err) CHECKED;

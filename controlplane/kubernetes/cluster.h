@@ -18,11 +18,13 @@
 struct cluster;
 
 struct cluster_options {
-    const char *kubeconfig; /* path; NULL: see above */
-    const char *context;    /* of the kubeconfig; NULL: its current one */
-    double qps;             /* calls a second, on average; 0: 50 */
-    int burst;              /* at once after a pause; 0: 100 */
-    int connections;        /* 0: 8 */
+    const char *kubeconfig;      /* path; NULL: see above */
+    const char *context;         /* of the kubeconfig; NULL: its current one */
+    double qps;                  /* calls a second, on average; 0: 50 */
+    int burst;                   /* at once after a pause; 0: 100 */
+    int connections;             /* 0: 8 */
+    const char *service_account; /* the folder with a pod's token, ca.crt and namespace; NULL:
+                                    where Kubernetes puts it */
 };
 
 /* ERR_INVALID names the file and what is wrong in it; ERR_NOT_FOUND: no credentials at all. */
@@ -49,12 +51,13 @@ const char *cluster_namespace(const struct cluster *cluster);
  */
 struct cluster_request {
     const char *method;
-    const char *path;         /* "/apis/batch/v1/namespaces/x/jobs", already escaped */
-    const char *query;        /* "fieldManager=dispatchd", already escaped; NULL */
-    const cJSON *body;        /* NULL; borrowed */
-    const char *content_type; /* NULL: application/json */
-    int timeout_ms;           /* 0: 15 000 */
-    size_t answer_max_bytes;  /* 0: 32 MiB */
+    const char *path;            /* "/apis/batch/v1/namespaces/x/jobs", already escaped */
+    const char *query;           /* "fieldManager=dispatchd", already escaped; NULL */
+    const cJSON *body;           /* NULL; borrowed */
+    const char *content_type;    /* NULL: application/json */
+    int timeout_ms;              /* 0: 15 000 */
+    size_t answer_max_bytes;     /* 0: 32 MiB */
+    const volatile bool *cancel; /* set to end the call early with ERR_UNAVAILABLE; NULL */
 };
 
 /* *out: the answer's JSON, the caller's; `out` may be NULL. */

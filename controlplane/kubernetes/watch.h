@@ -20,7 +20,8 @@ struct watch_options {
     int relist_every_s;         /* 0: 300 */
 
     /* A list begins: objects not set before on_listed are gone. Pages of a long list arrive as
-     * one list. */
+     * one list; one that breaks off begins again with on_listing. Objects of a list have
+     * neither kind nor apiVersion. */
     void (*on_listing)(void *ctx);
     /* An object as it is now, from the list or the watch. Borrowed. */
     void (*on_set)(void *ctx, const cJSON *object);

@@ -643,6 +643,54 @@ static void test_an_error_names_the_call_and_hides_the_rest(void **state)
     assert_null(strstr(err.text, "user"));
 }
 
+static void serve_reset(struct conn *conn)
+{
+    if (conn_read(conn))
+        conn_reset(conn);
+}
+
+static void test_a_failure_says_whether_anything_was_sent(void **state)
+{
+    scoped_server server;
+    scoped(net) net = new_net();
+    scoped_net_answer answer = {0};
+    struct err err = {0};
+
+    (void)state;
+    server_start(&server, serve_reset, NULL);
+    scoped_str url = server_url(&server, "/");
+    struct net_request request = {
+        .method = "POST", .url = url, .body = "x", .body_size = 1, .retry = NET_ONCE};
+    struct net_request nowhere = {.method = "POST", .url = "http://127.0.0.1:1/"};
+    struct net_request bad = {.method = "POST", .url = "nonsense"};
+
+    assert_int_equal(net_call(net, &request, &answer, &err), -1);
+    assert_false(answer.unsent);
+    assert_int_equal(net_call(net, &nowhere, &answer, &err), -1);
+    assert_true(answer.unsent);
+    assert_int_equal(net_call(net, &bad, &answer, &err), -1);
+    assert_true(answer.unsent);
+}
+
+static void test_after_stop_no_call_is_made(void **state)
+{
+    scoped_server server;
+    scoped(net) net = new_net();
+    scoped_net_answer answer = {0};
+    struct err err = {0};
+
+    (void)state;
+    server_start(&server, serve_say, NULL);
+    scoped_str url = server_url(&server, "/");
+    struct net_request request = {.method = "GET", .url = url};
+
+    net_stop(net);
+    net_stop(net);
+    assert_int_equal(net_call(net, &request, &answer, &err), -1);
+    assert_int_equal(err.kind, ERR_UNAVAILABLE);
+    assert_int_equal(server.connections, 0);
+}
+
 TEST_MAIN(cmocka_unit_test(test_get_brings_status_headers_and_body),
           cmocka_unit_test(test_post_sends_body_type_headers_and_bearer),
           cmocka_unit_test(test_every_method_has_its_body_or_none),
@@ -661,4 +709,6 @@ TEST_MAIN(cmocka_unit_test(test_get_brings_status_headers_and_body),
           cmocka_unit_test(test_a_nul_in_a_header_is_refused),
           cmocka_unit_test(test_an_answer_without_end_is_too_large),
           cmocka_unit_test(test_the_size_limit_is_exact),
-          cmocka_unit_test(test_an_error_names_the_call_and_hides_the_rest))
+          cmocka_unit_test(test_an_error_names_the_call_and_hides_the_rest),
+          cmocka_unit_test(test_a_failure_says_whether_anything_was_sent),
+          cmocka_unit_test(test_after_stop_no_call_is_made))

@@ -1,74 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-
 #include "net/net.h"
 
+#include "authority.h"
 #include "server.h"
 
 /* What net does about certificates, against a server whose authority is made on the spot. */
-struct authority {
-    EVP_PKEY *key;
-    X509 *certificate;
-};
-
-static void add_extension(X509 *certificate, X509 *issuer, int nid, const char *value)
-{
-    X509V3_CTX ctx;
-    X509_EXTENSION *extension;
-
-    X509V3_set_ctx(&ctx, issuer, certificate, NULL, NULL, 0);
-    extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    assert_non_null(extension);
-    assert_int_equal(X509_add_ext(certificate, extension, -1), 1);
-    X509_EXTENSION_free(extension);
-}
-
-/* Signed by `by`, or by itself for NULL. `names`: subjectAltName, NULL for an authority. */
-static struct authority new_certificate(const char *common_name, const struct authority *by,
-                                        const char *names, long from_s, long to_s)
-{
-    struct authority made = {.key = EVP_EC_gen("P-256"), .certificate = X509_new()};
-    X509 *issuer = by ? by->certificate : made.certificate;
-    X509_NAME *name = X509_get_subject_name(made.certificate);
-    const unsigned char *text = (const unsigned char *)common_name;
-
-    assert_non_null(made.key);
-    assert_int_equal(X509_set_version(made.certificate, 2), 1);
-    (void)ASN1_INTEGER_set(X509_get_serialNumber(made.certificate), by ? 2 : 1);
-    (void)X509_gmtime_adj(X509_getm_notBefore(made.certificate), from_s);
-    (void)X509_gmtime_adj(X509_getm_notAfter(made.certificate), to_s);
-    (void)X509_set_pubkey(made.certificate, made.key);
-    (void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, text, -1, -1, 0);
-    (void)X509_set_issuer_name(made.certificate, X509_get_subject_name(issuer));
-    add_extension(made.certificate, issuer, NID_basic_constraints,
-                  names ? "critical,CA:FALSE" : "critical,CA:TRUE");
-    if (names)
-        add_extension(made.certificate, issuer, NID_subject_alt_name, names);
-    assert_true(X509_sign(made.certificate, by ? by->key : made.key, EVP_sha256()) > 0);
-    return made;
-}
-
-static void authority_done(struct authority *authority)
-{
-    EVP_PKEY_free(authority->key);
-    X509_free(authority->certificate);
-}
-
-#define scoped_authority __attribute__((cleanup(authority_done))) struct authority
-
-static char *write_pem(const char *dir, const char *file, X509 *certificate)
-{
-    char *path = xasprintf("%s/%s", dir, file);
-    FILE *out = fopen(path, "we");
-
-    assert_non_null(out);
-    assert_int_equal(PEM_write_X509(out, certificate), 1);
-    assert_int_equal(fclose(out), 0);
-    return path;
-}
-
 static void serve_tls(struct conn *conn)
 {
     static const char answer[] = OK_HELLO;
@@ -82,16 +18,6 @@ static void serve_tls(struct conn *conn)
                 break;
         }
     SSL_free(ssl);
-}
-
-static SSL_CTX *new_context(const struct authority *server)
-{
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-
-    assert_non_null(context);
-    assert_int_equal(SSL_CTX_use_certificate(context, server->certificate), 1);
-    assert_int_equal(SSL_CTX_use_PrivateKey(context, server->key), 1);
-    return context;
 }
 
 /* Calls the server twice over one struct net, with `ca_file` or the system's authorities. */
@@ -186,5 +112,124 @@ static void test_a_ca_file_that_is_missing_or_no_pem_is_an_error(void **state)
     test_dir_remove(dir);
 }
 
+/* One call to a TLS server, for the kind of error it ends with. */
+static enum err_kind call_once(struct server *server, const struct net_options *options,
+                               struct err *err)
+{
+    scoped(net) net = net_new(options, err);
+    scoped_str url = xasprintf("https://127.0.0.1:%d/", server->port);
+    struct net_request request = {.method = "GET", .url = url};
+    scoped_net_answer answer = {0};
+
+    *err = (struct err){0};
+    assert_made(net, *err);
+    if (net_call(net, &request, &answer, err) < 0) {
+        /* With TLS 1.3 the server refuses a client after the first request went out. */
+        assert_true(answer.unsent || server->connections == 1);
+        return err->kind;
+    }
+    return ERR_NONE;
+}
+
+static void test_an_authority_as_text_is_trusted_instead_of_the_systems(void **state)
+{
+    scoped_authority ours = new_certificate("ours", NULL, NULL, -60, 3600);
+    scoped_authority other = new_certificate("other", NULL, NULL, -60, 3600);
+    scoped_authority good = new_certificate("server", &ours, "IP:127.0.0.1", -60, 3600);
+    scoped_str our_pem = certificate_text(ours.certificate);
+    scoped_str other_pem = certificate_text(other.certificate);
+    scoped_str both_pem = xasprintf("%s%s", other_pem, our_pem);
+    const struct {
+        const char *ca_pem;
+        enum err_kind kind;
+    } cases[] = {
+        {our_pem, ERR_NONE},
+        {both_pem, ERR_NONE},
+        {other_pem, ERR_UPSTREAM},
+        {"not a certificate", ERR_INTERNAL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        SSL_CTX *context = new_context(&good);
+        struct net_options options = {.ca_file = "/no/such/file", .ca_pem = cases[i].ca_pem};
+        struct err err = {0};
+
+        {
+            scoped_server server;
+
+            server_start(&server, serve_tls, NULL);
+            server.ctx = context;
+            assert_int_equal(call_once(&server, &options, &err), cases[i].kind);
+            assert_int_equal(server.requests, cases[i].kind == ERR_NONE ? 1 : 0);
+        }
+        SSL_CTX_free(context);
+    }
+}
+
+static void test_a_client_shows_its_certificate(void **state)
+{
+    scoped_authority ours = new_certificate("ours", NULL, NULL, -60, 3600);
+    scoped_authority other = new_certificate("other", NULL, NULL, -60, 3600);
+    scoped_authority good = new_certificate("server", &ours, "IP:127.0.0.1", -60, 3600);
+    scoped_authority client = new_certificate("client", &ours, "DNS:client", -60, 3600);
+    scoped_authority stranger = new_certificate("stranger", &other, "DNS:client", -60, 3600);
+    scoped_str ca_pem = certificate_text(ours.certificate);
+    scoped_str client_pem = certificate_text(client.certificate);
+    scoped_str client_key = key_text(client.key);
+    scoped_str stranger_pem = certificate_text(stranger.certificate);
+    scoped_str stranger_key = key_text(stranger.key);
+    const struct {
+        const char *certificate;
+        const char *key;
+        bool taken;
+    } cases[] = {
+        {client_pem, client_key, true},
+        {stranger_pem, stranger_key, false},
+        {client_pem, stranger_key, false},
+        {client_pem, "not a key", false},
+        {NULL, NULL, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        SSL_CTX *context = new_context_for(&good, &ours);
+        scoped(secret) key = secret_new(cases[i].key);
+        struct net_options options = {
+            .ca_pem = ca_pem,
+            .client_cert_pem = cases[i].certificate,
+            .client_key_pem = key,
+        };
+        struct err err = {0};
+
+        {
+            scoped_server server;
+
+            server_start(&server, serve_tls, NULL);
+            server.ctx = context;
+            assert_int_equal(call_once(&server, &options, &err) == ERR_NONE, cases[i].taken);
+            assert_int_equal(server.requests, cases[i].taken ? 1 : 0);
+        }
+        SSL_CTX_free(context);
+    }
+}
+
+static void test_half_a_client_certificate_is_refused(void **state)
+{
+    scoped(secret) key = secret_new("key");
+    struct net_options without_key = {.client_cert_pem = "certificate"};
+    struct net_options without_certificate = {.client_key_pem = key};
+    struct err err = {0};
+
+    (void)state;
+    assert_null(net_new(&without_key, &err));
+    assert_int_equal(err.kind, ERR_INVALID);
+    assert_null(net_new(&without_certificate, &err));
+    assert_int_equal(err.kind, ERR_INVALID);
+}
+
 TEST_MAIN(cmocka_unit_test(test_only_a_certificate_of_a_known_authority_for_that_name_will_do),
-          cmocka_unit_test(test_a_ca_file_that_is_missing_or_no_pem_is_an_error))
+          cmocka_unit_test(test_a_ca_file_that_is_missing_or_no_pem_is_an_error),
+          cmocka_unit_test(test_an_authority_as_text_is_trusted_instead_of_the_systems),
+          cmocka_unit_test(test_a_client_shows_its_certificate),
+          cmocka_unit_test(test_half_a_client_certificate_is_refused))
