@@ -8,6 +8,8 @@
 
 #include "base/alloc.h"
 #include "config/setting.h"
+#include "model/agent.h"
+#include "model/token.h"
 #include "yaml/yaml.h"
 
 #define S(member) offsetof(struct config, member)
@@ -45,6 +47,42 @@ static const struct setting settings[] = {
     {"github.app_installation_id", "GITHUB_APP_INSTALLATION_ID", NULL, SETTING_INT64, S(github_app_installation_id), 1, INT64_C(9007199254740992)},
     {"github.token", "GITHUB_TOKEN", NULL, SETTING_SECRET, S(github_token), 0, 0},
     {"github.webhook_secret", "GITHUB_WEBHOOK_SECRET", NULL, SETTING_SECRET, S(github_webhook_secret), 0, 0},
+    {"kubernetes.kubeconfig", "DISPATCH_KUBERNETES_KUBECONFIG", NULL, SETTING_PATH, S(kubernetes.kubeconfig), 0, 0},
+    {"kubernetes.context", "DISPATCH_KUBERNETES_CONTEXT", NULL, SETTING_TEXT, S(kubernetes.context), 0, 0},
+    {"kubernetes.namespace", "DISPATCH_KUBERNETES_NAMESPACE", NULL, SETTING_TEXT, S(kubernetes.namespace), 0, 0},
+    {"kubernetes.image", "DISPATCH_KUBERNETES_IMAGE", NULL, SETTING_TEXT, S(kubernetes.image), 0, 0},
+    {"kubernetes.image_pull_policy", "DISPATCH_KUBERNETES_IMAGE_PULL_POLICY", NULL, SETTING_TEXT, S(kubernetes.image_pull_policy), 0, 0},
+    {"kubernetes.job_template", "DISPATCH_KUBERNETES_JOB_TEMPLATE", NULL, SETTING_PATH, S(kubernetes.job_template), 0, 0},
+    {"kubernetes.service_account", "DISPATCH_KUBERNETES_SERVICE_ACCOUNT", NULL, SETTING_TEXT, S(kubernetes.service_account), 0, 0},
+    {"kubernetes.env_secret", "DISPATCH_KUBERNETES_ENV_SECRET", NULL, SETTING_TEXT, S(kubernetes.env_secret), 0, 0},
+    {"kubernetes.queue_name", "DISPATCH_KUBERNETES_QUEUE_NAME", NULL, SETTING_TEXT, S(kubernetes.queue_name), 0, 0},
+    {"kubernetes.runtime_class", "DISPATCH_KUBERNETES_RUNTIME_CLASS", NULL, SETTING_TEXT, S(kubernetes.runtime_class), 0, 0},
+    {"kubernetes.priority_class", "DISPATCH_KUBERNETES_PRIORITY_CLASS", NULL, SETTING_TEXT, S(kubernetes.priority_class), 0, 0},
+    {"kubernetes.cpu_request", "DISPATCH_KUBERNETES_CPU_REQUEST", NULL, SETTING_TEXT, S(kubernetes.cpu_request), 0, 0},
+    {"kubernetes.cpu_limit", "DISPATCH_KUBERNETES_CPU_LIMIT", NULL, SETTING_TEXT, S(kubernetes.cpu_limit), 0, 0},
+    {"kubernetes.memory_request", "DISPATCH_KUBERNETES_MEMORY_REQUEST", NULL, SETTING_TEXT, S(kubernetes.memory_request), 0, 0},
+    {"kubernetes.memory_limit", "DISPATCH_KUBERNETES_MEMORY_LIMIT", NULL, SETTING_TEXT, S(kubernetes.memory_limit), 0, 0},
+    {"kubernetes.ephemeral_storage_request", "DISPATCH_KUBERNETES_EPHEMERAL_STORAGE_REQUEST", NULL, SETTING_TEXT, S(kubernetes.ephemeral_storage_request), 0, 0},
+    {"kubernetes.ephemeral_storage_limit", "DISPATCH_KUBERNETES_EPHEMERAL_STORAGE_LIMIT", NULL, SETTING_TEXT, S(kubernetes.ephemeral_storage_limit), 0, 0},
+    {"kubernetes.qps", "DISPATCH_KUBERNETES_QPS", NULL, SETTING_INT, S(kubernetes.qps), 1, 10000},
+    {"kubernetes.burst", "DISPATCH_KUBERNETES_BURST", NULL, SETTING_INT, S(kubernetes.burst), 1, 100000},
+    {"kubernetes.connections", "DISPATCH_KUBERNETES_CONNECTIONS", NULL, SETTING_INT, S(kubernetes.connections), 1, 256},
+    {"kubernetes.ttl_s", "DISPATCH_KUBERNETES_TTL", NULL, SETTING_INT64, S(kubernetes.ttl_s), 60, 31536000},
+    {"kubernetes.stop_grace_s", "DISPATCH_KUBERNETES_STOP_GRACE", NULL, SETTING_INT64, S(kubernetes.stop_grace_s), 1, 3600},
+    {"kubernetes.schedule_timeout_s", "DISPATCH_KUBERNETES_SCHEDULE_TIMEOUT", NULL, SETTING_INT64, S(kubernetes.schedule_timeout_s), 1, 604800},
+    {"kubernetes.start_timeout_s", "DISPATCH_KUBERNETES_START_TIMEOUT", NULL, SETTING_INT64, S(kubernetes.start_timeout_s), 1, 86400},
+    {"defaults.repo", "DISPATCH_DEFAULT_REPO", NULL, SETTING_TEXT, S(default_repo), 0, 0},
+    {"defaults.model", "DISPATCH_DEFAULT_MODEL", NULL, SETTING_TEXT, S(defaults.model), 0, 0},
+    {"defaults.provider", "DISPATCH_DEFAULT_PROVIDER", NULL, SETTING_TEXT, S(defaults.provider), 0, 0},
+    {"limits.max_tokens", "DISPATCH_MAX_TOKENS", NULL, SETTING_INT64, S(defaults.max_tokens), 1, RUN_TOKENS_MAX},
+    {"limits.max_cost_usd", "DISPATCH_MAX_COST_USD", NULL, SETTING_NUMBER, S(defaults.max_cost_usd), 0, RUN_COST_USD_MAX},
+    {"limits.max_turns", "DISPATCH_MAX_TURNS", NULL, SETTING_INT, S(defaults.max_turns), 1, RUN_TURNS_MAX},
+    {"policy.sandbox", "DISPATCH_SANDBOX", NULL, SETTING_CHOICE, S(policy.sandbox), CHOICE_SANDBOX, 0},
+    {"policy.honour_repository_agent_config", "DISPATCH_HONOUR_REPOSITORY_AGENT_CONFIG", NULL, SETTING_BOOL, S(policy.honour_repository_agent_config), 0, 0},
+    {"policy.workflow_changes", "DISPATCH_WORKFLOW_CHANGES", NULL, SETTING_CHOICE, S(policy.workflow_changes), CHOICE_ON_FINDING, 0},
+    {"policy.credentials_in_diff", "DISPATCH_CREDENTIALS_IN_DIFF", NULL, SETTING_CHOICE, S(policy.credentials_in_diff), CHOICE_ON_FINDING, 0},
+    {"allow_private_urls", "DISPATCH_ALLOW_PRIVATE_URLS", NULL, SETTING_RANGES, S(allow_private_urls), 0, 0},
+    {"encryption_key", "DISPATCH_ENCRYPTION_KEY", NULL, SETTING_SECRET, S(encryption_key), 0, 0},
     {"bot.name", "DISPATCH_BOT_NAME", NULL, SETTING_TEXT, S(bot_name), 0, 0},
     {"bot.email", "DISPATCH_BOT_EMAIL", NULL, SETTING_TEXT, S(bot_email), 0, 0},
     {"debug", "DISPATCH_DEBUG", "--debug", SETTING_BOOL, S(debug), 0, 0},
@@ -71,6 +109,22 @@ static void set_defaults(struct config *config)
         .github_server_url = xstrdup("https://github.com"),
         .bot_name = xstrdup("dispatch[bot]"),
         .bot_email = xstrdup("dispatch[bot]@users.noreply.github.com"),
+        .policy = {.sandbox = xstrdup("auto"),
+                   .workflow_changes = xstrdup("refuse"),
+                   .credentials_in_diff = xstrdup("refuse")},
+        .kubernetes = {.cpu_request = xstrdup("500m"),
+                       .cpu_limit = xstrdup("2"),
+                       .memory_request = xstrdup("512Mi"),
+                       .memory_limit = xstrdup("4Gi"),
+                       .ephemeral_storage_request = xstrdup("1Gi"),
+                       .ephemeral_storage_limit = xstrdup("10Gi"),
+                       .qps = 50,
+                       .burst = 100,
+                       .connections = 8,
+                       .ttl_s = 3600,
+                       .stop_grace_s = 30,
+                       .schedule_timeout_s = 600,
+                       .start_timeout_s = 300},
     };
 }
 
@@ -116,7 +170,11 @@ static int apply_node(struct config *config, const struct yaml *yaml, const char
     scoped_str key = xasprintf("%s%s%s", prefix, *prefix ? "." : "", node->string);
     const struct setting *setting = setting_by_yaml(key);
 
-    if (!*prefix && is_group(key) && cJSON_IsObject(node))
+    if (!*prefix && strcmp(key, "agents") == 0)
+        return overrides_read(&config->agents, yaml, node, agent_name_valid, err);
+    if (!*prefix && strcmp(key, "repositories") == 0)
+        return overrides_read(&config->repositories, yaml, node, repo_name_valid, err);
+    if (!*prefix && is_group(key) && (cJSON_IsObject(node) || cJSON_IsNull(node)))
         return apply_members(config, yaml, key, node, err);
     if (!setting)
         (void)err_set(err, ERR_INVALID, "there is no such setting");
@@ -234,6 +292,9 @@ static int fill_gaps(struct config *config, struct err *err)
         return err_set(err, ERR_INVALID,
                        "default_agent is `command`, but agent_command (DISPATCH_AGENT_COMMAND) "
                        "is not set");
+    if (config->default_repo && !repo_name_valid(config->default_repo))
+        return err_set(err, ERR_INVALID,
+                       "defaults.repo (DISPATCH_DEFAULT_REPO): expected OWNER/NAME");
     if ((config->github_app_id != 0) != (config->github_app_private_key_path != NULL))
         return err_set(err, ERR_INVALID,
                        "a GitHub App needs both GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_PATH");
@@ -252,6 +313,36 @@ int config_load(struct config *out, char *const *argv, struct err *err)
         return -1;
     }
     return 0;
+}
+
+void config_ranges_done(struct config_ranges *ranges)
+{
+    for (size_t i = 0; i < ranges->count; i++)
+        free(ranges->texts[i]);
+    free(ranges->texts);
+    free(ranges->all);
+    *ranges = (struct config_ranges){0};
+}
+
+static void kubernetes_done(struct config_kubernetes *kubernetes)
+{
+    free(kubernetes->kubeconfig);
+    free(kubernetes->context);
+    free(kubernetes->namespace);
+    free(kubernetes->image);
+    free(kubernetes->image_pull_policy);
+    free(kubernetes->job_template);
+    free(kubernetes->service_account);
+    free(kubernetes->env_secret);
+    free(kubernetes->queue_name);
+    free(kubernetes->runtime_class);
+    free(kubernetes->priority_class);
+    free(kubernetes->cpu_request);
+    free(kubernetes->cpu_limit);
+    free(kubernetes->memory_request);
+    free(kubernetes->memory_limit);
+    free(kubernetes->ephemeral_storage_request);
+    free(kubernetes->ephemeral_storage_limit);
 }
 
 void config_done(struct config *config)
@@ -275,5 +366,15 @@ void config_done(struct config *config)
     free(config->github_app_private_key_path);
     free(config->bot_name);
     free(config->bot_email);
+    kubernetes_done(&config->kubernetes);
+    free(config->default_repo);
+    run_defaults_done(&config->defaults);
+    overrides_done(&config->agents);
+    overrides_done(&config->repositories);
+    free(config->policy.sandbox);
+    free(config->policy.workflow_changes);
+    free(config->policy.credentials_in_diff);
+    config_ranges_done(&config->allow_private_urls);
+    secret_free(config->encryption_key);
     *config = (struct config){0};
 }

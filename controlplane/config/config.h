@@ -3,9 +3,40 @@
 #define CONFIG_CONFIG_H
 #include "base/err.h"
 #include "base/secret.h"
+#include "config/overrides.h"
+#include "net/address.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* Of launcher `kubernetes`; launch/kubernetes_template.h says how the Job comes about. NULL:
+ * not set, for the cluster or the job template to say. */
+struct config_kubernetes {
+    char *kubeconfig; /* NULL: kubernetes/cluster.h says where it is looked for */
+    char *context;
+    char *namespace;
+    char *image; /* of the runner */
+    char *image_pull_policy;
+    char *job_template; /* a file; NULL: the built-in one */
+    char *service_account;
+    char *env_secret; /* a Secret whose keys the runner gets as environment */
+    char *queue_name; /* of Kueue */
+    char *runtime_class;
+    char *priority_class;
+    char *cpu_request; /* quantities, as Kubernetes writes them; "0": none */
+    char *cpu_limit;
+    char *memory_request;
+    char *memory_limit;
+    char *ephemeral_storage_request;
+    char *ephemeral_storage_limit;
+    int qps; /* calls a second, on average */
+    int burst;
+    int connections;
+    int64_t ttl_s;              /* an ended Job and its log are kept this long */
+    int64_t stop_grace_s;       /* between TERM and KILL */
+    int64_t schedule_timeout_s; /* waiting for a pod and a node */
+    int64_t start_timeout_s;    /* from the node to a running container */
+};
 
 /*
  * What the operator wants: flags over environment over YAML (--config FILE) over defaults.
@@ -14,6 +45,24 @@
  * 10000", "CODEBOT_MAX_WORKERS: ...", "--port: ...". Unknown YAML keys are refused.
  * Strings are owned by the struct; it doesn't change while threads run.
  */
+
+/* What the runner is to do about what it finds; its `policy` (api/openapi.yaml). */
+struct config_policy {
+    char *sandbox; /* strict, auto or off */
+    bool honour_repository_agent_config;
+    char *workflow_changes; /* refuse or draft, as the next */
+    char *credentials_in_diff;
+};
+
+/* Ranges of addresses, as they were written and as they are compared. */
+#define RANGES_MAX 64
+struct config_ranges {
+    char **texts; /* NULL at the end; NULL for none */
+    struct address_range *all;
+    size_t count;
+};
+void config_ranges_done(struct config_ranges *ranges);
+
 struct config {
     char *listen_address; /* "127.0.0.1" */
     int listen_port;      /* 5000; 0: any */
@@ -45,6 +94,14 @@ struct config {
     struct secret *github_webhook_secret;
     char *bot_name;
     char *bot_email;
+    struct config_kubernetes kubernetes;
+    char *default_repo; /* of agent runs that name none; NULL: they must */
+    struct run_defaults defaults;
+    struct overrides agents;
+    struct overrides repositories;
+    struct config_policy policy;
+    struct config_ranges allow_private_urls;
+    struct secret *encryption_key; /* base64; NULL: a file beside the database has one */
     bool debug;
 };
 

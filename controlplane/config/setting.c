@@ -183,10 +183,97 @@ static int set_number(const struct setting *setting, const char *text, void *mem
     return 0;
 }
 
-int setting_from_text(const struct setting *setting, struct config *config, const char *text,
+/* Digits and one point: no exponents, no infinities. */
+static int set_decimal(const struct setting *setting, const char *text, double *member,
+                       struct err *err)
+{
+    char *end;
+    double number = strtod(text, &end);
+
+    if (text[strspn(text, "0123456789.")] || end == text || *end
+        || number <= (double)setting->min || number > (double)setting->max)
+        return err_set(err, ERR_INVALID, "expected a number above %lld, up to %lld",
+                       (long long)setting->min, (long long)setting->max);
+    *member = number;
+    return 0;
+}
+
+static int set_choice(const struct setting *setting, const char *text, char **member,
                       struct err *err)
 {
-    void *member = (char *)config + setting->offset;
+    static const char *const choices[][4] = {
+        [CHOICE_SANDBOX] = {"strict", "auto", "off"},
+        [CHOICE_ON_FINDING] = {"refuse", "draft"},
+    };
+    const char *const *words = choices[setting->min];
+
+    for (size_t i = 0; words[i]; i++) {
+        if (strcmp(words[i], text) == 0) {
+            replace(member, xstrdup(text));
+            return 0;
+        }
+    }
+    if (!words[2])
+        return err_set(err, ERR_INVALID, "expected %s or %s", words[0], words[1]);
+    return err_set(err, ERR_INVALID, "expected %s, %s or %s", words[0], words[1], words[2]);
+}
+
+/* --- Ranges of addresses ------------------------------------------------------------------ */
+
+static int add_range(struct config_ranges *ranges, const char *text, struct err *err)
+{
+    struct address_range range;
+    size_t count = ranges->count;
+
+    if (count == RANGES_MAX)
+        return err_set(err, ERR_INVALID, "more than %d ranges", RANGES_MAX);
+    if (address_range_parse(text, &range, err) < 0)
+        return -1;
+    ranges->all = xrealloc(ranges->all, (count + 1) * sizeof(*ranges->all));
+    ranges->texts = xrealloc(ranges->texts, (count + 2) * sizeof(*ranges->texts));
+    ranges->all[count] = range;
+    ranges->texts[count] = xstrdup(text);
+    ranges->texts[count + 1] = NULL;
+    ranges->count++;
+    return 0;
+}
+
+static int set_ranges(const char *text, struct config_ranges *ranges, struct err *err)
+{
+    scoped_str copy = xstrdup(text);
+    char *rest = copy;
+
+    config_ranges_done(ranges);
+    for (char *range = strsep(&rest, ","); range; range = strsep(&rest, ",")) {
+        range += strspn(range, " \t");
+        range[strcspn(range, " \t")] = '\0';
+        if (*range && add_range(ranges, range, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int set_range_list(struct config_ranges *ranges, const cJSON *list, struct err *err)
+{
+    const cJSON *item;
+
+    config_ranges_done(ranges);
+    cJSON_ArrayForEach(item, list)
+    {
+        if (!cJSON_IsString(item))
+            return err_set(err, ERR_INVALID, "expected a list of texts");
+        if (add_range(ranges, item->valuestring, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- By type ------------------------------------------------------------------------------ */
+
+int setting_from_text(const struct setting *setting, void *base, const char *text,
+                      struct err *err)
+{
+    void *member = (char *)base + setting->offset;
 
     if (check_text(text, err) < 0)
         return -1;
@@ -201,7 +288,7 @@ int setting_from_text(const struct setting *setting, struct config *config, cons
     case SETTING_COMMAND:
         return set_command(text, member, err);
     case SETTING_LISTEN:
-        return set_listen(text, config, err);
+        return set_listen(text, base, err);
     case SETTING_INT:
     case SETTING_INT64:
         return set_number(setting, text, member, err);
@@ -212,7 +299,13 @@ int setting_from_text(const struct setting *setting, struct config *config, cons
         *(struct secret **)member = secret_new(text);
         return 0;
     case SETTING_SECRETS:
-        return set_keys(text, config, err);
+        return set_keys(text, base, err);
+    case SETTING_NUMBER:
+        return set_decimal(setting, text, member, err);
+    case SETTING_CHOICE:
+        return set_choice(setting, text, member, err);
+    case SETTING_RANGES:
+        return set_ranges(text, member, err);
     }
     return err_set(err, ERR_INTERNAL, "a setting of no known type");
 }
@@ -232,27 +325,48 @@ static int set_key_list(struct config *config, const cJSON *list, struct err *er
     return 0;
 }
 
-int setting_from_json(const struct setting *setting, struct config *config, const cJSON *value,
+static bool is_number(enum setting_type type)
+{
+    return type == SETTING_INT || type == SETTING_INT64 || type == SETTING_NUMBER;
+}
+
+static const char *expected(enum setting_type type)
+{
+    switch (type) {
+    case SETTING_INT:
+    case SETTING_INT64:
+        return "expected a whole number";
+    case SETTING_NUMBER:
+        return "expected a number";
+    case SETTING_BOOL:
+        return "expected true or false";
+    case SETTING_SECRETS:
+    case SETTING_RANGES:
+        return "expected a list of texts";
+    default:
+        return "expected text";
+    }
+}
+
+int setting_from_json(const struct setting *setting, void *base, const cJSON *value,
                       struct err *err)
 {
-    bool number = setting->type == SETTING_INT || setting->type == SETTING_INT64;
-    char text[32];
+    char text[64];
 
     if (cJSON_IsNull(value))
         return 0;
     if (setting->type == SETTING_SECRETS && cJSON_IsArray(value))
-        return set_key_list(config, value, err);
+        return set_key_list(base, value, err);
+    if (setting->type == SETTING_RANGES && cJSON_IsArray(value))
+        return set_range_list((void *)((char *)base + setting->offset), value, err);
     if (cJSON_IsString(value))
-        return setting_from_text(setting, config, value->valuestring, err);
+        return setting_from_text(setting, base, value->valuestring, err);
     if (setting->type == SETTING_BOOL && cJSON_IsBool(value))
-        return setting_from_text(setting, config, cJSON_IsTrue(value) ? "true" : "false", err);
-    if (number && cJSON_IsNumber(value)) {
-        (void)snprintf(text, sizeof(text), "%.17g", value->valuedouble);
-        return setting_from_text(setting, config, text, err);
+        return setting_from_text(setting, base, cJSON_IsTrue(value) ? "true" : "false", err);
+    if (is_number(setting->type) && cJSON_IsNumber(value)) {
+        (void)snprintf(text, sizeof(text), setting->type == SETTING_NUMBER ? "%.9f" : "%.17g",
+                       value->valuedouble);
+        return setting_from_text(setting, base, text, err);
     }
-    return err_set(err, ERR_INVALID,
-                   number                             ? "expected a whole number"
-                   : setting->type == SETTING_BOOL    ? "expected true or false"
-                   : setting->type == SETTING_SECRETS ? "expected a list of texts"
-                                                      : "expected text");
+    return err_set(err, ERR_INVALID, "%s", expected(setting->type));
 }

@@ -17,9 +17,17 @@ enum setting_type {
     SETTING_LISTEN,  /* listen_address and listen_port together */
     SETTING_INT,     /* int from min to max */
     SETTING_INT64,   /* int64_t from min to max */
+    SETTING_NUMBER,  /* double, more than min, up to max */
     SETTING_BOOL,    /* true, false, 1, 0 */
     SETTING_SECRET,  /* struct secret * */
     SETTING_SECRETS, /* api_keys: separated by commas, or a YAML list */
+    SETTING_CHOICE,  /* char *: a word of the enum setting_choice in min */
+    SETTING_RANGES,  /* struct config_ranges: separated by commas, or a YAML list */
+};
+
+enum setting_choice {
+    CHOICE_SANDBOX,    /* strict, auto, off */
+    CHOICE_ON_FINDING, /* refuse, draft */
 };
 
 #define SETTING_TEXT_MAX 4096
@@ -35,10 +43,11 @@ struct setting {
 };
 
 /* ERR_INVALID with a sentence that doesn't name the setting (the caller knows where it stood)
- * and never quotes a secret. */
-int setting_from_text(const struct setting *setting, struct config *config, const char *text,
+ * and never quotes a secret. `base` is the struct that `offset` counts from: a struct config,
+ * unless the setting is none of SETTING_LISTEN and SETTING_SECRETS. */
+int setting_from_text(const struct setting *setting, void *base, const char *text,
                       struct err *err) CHECKED;
-int setting_from_json(const struct setting *setting, struct config *config, const cJSON *value,
+int setting_from_json(const struct setting *setting, void *base, const cJSON *value,
                       struct err *err) CHECKED;
 
 /* `path` as an absolute one; it needn't exist. The old value of *out is released. */

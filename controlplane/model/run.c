@@ -105,6 +105,7 @@ void run_free(struct run *run)
     free(run->ticket_id);
     free(run->ticket_summary);
     free(run->test_command);
+    free(run->retry_of);
     free(run->options);
     free(run->launcher);
     free(run->job_ref);

@@ -64,7 +64,7 @@ struct run {
     int launch_failures;     /* attempts whose launch failed */
     int64_t token_id;        /* the integration token that dispatched it; 0: another surface */
     int64_t installation_id; /* of the GitHub App; 0: find it */
-    char *repo;              /* OWNER/NAME */
+    char *repo;              /* OWNER/NAME; NULL: a blank workspace */
     char *agent;
     char *model;
     char *provider;
@@ -75,7 +75,9 @@ struct run {
     char *ticket_id;
     char *ticket_summary;
     char *test_command;
-    char *options;   /* JSON object of what only the runner reads; NULL for none */
+    char *retry_of;  /* the run that this one tries again; NULL: none */
+    char *options;   /* JSON object of the rest that was asked; NULL: none. On its way into the
+                        store only: store/run_details.h has it afterwards */
     char *launcher;  /* the backend that has the job */
     char *job_ref;   /* its name there */
     char *runner_id; /* who claimed it */

@@ -39,16 +39,62 @@ struct secret *integration_token_make(char out_display[TOKEN_DISPLAY_SIZE])
     return token;
 }
 
-struct secret *task_token_make(struct id run)
+static struct secret *task_token_of(struct id run, const char random[RANDOM_BASE62_LENGTH + 1])
 {
     char text[TASK_TOKEN_SIZE] = TASK_TOKEN_PREFIX;
     struct secret *token;
 
     id_text(run, text + TASK_PREFIX_LENGTH);
     text[TASK_PREFIX_LENGTH + ID_LENGTH] = '_';
-    random_base62(text + TASK_PREFIX_LENGTH + ID_LENGTH + 1);
+    memcpy(text + TASK_PREFIX_LENGTH + ID_LENGTH + 1, random, RANDOM_BASE62_LENGTH + 1);
     token = secret_new(text);
     secret_wipe(text, sizeof(text));
+    return token;
+}
+
+struct secret *task_token_make(struct id run)
+{
+    char random[RANDOM_BASE62_LENGTH + 1];
+    struct secret *token;
+
+    random_base62(random);
+    token = task_token_of(run, random);
+    secret_wipe(random, sizeof(random));
+    return token;
+}
+
+/* 256 bits as a number of 43 digits: divided by 62 as often as it takes. */
+static void base62_of(uint8_t number[SHA256_SIZE], char out[RANDOM_BASE62_LENGTH + 1])
+{
+    for (int digit = RANDOM_BASE62_LENGTH - 1; digit >= 0; digit--) {
+        unsigned rest = 0;
+
+        for (int i = 0; i < SHA256_SIZE; i++) {
+            rest = rest * 256 + number[i];
+            number[i] = (uint8_t)(rest / 62);
+            rest %= 62;
+        }
+        out[digit] = (DIGITS LETTERS)[rest];
+    }
+    out[RANDOM_BASE62_LENGTH] = '\0';
+}
+
+struct secret *task_token_derive(struct id run, int attempt,
+                                 const uint8_t key[TASK_TOKEN_KEY_SIZE])
+{
+    const struct {
+        struct id run;
+        int64_t attempt;
+    } about = {run, attempt};
+    uint8_t number[SHA256_SIZE];
+    char digits[RANDOM_BASE62_LENGTH + 1];
+    struct secret *token;
+
+    hmac_sha256(key, TASK_TOKEN_KEY_SIZE, &about, sizeof(about), number);
+    base62_of(number, digits);
+    token = task_token_of(run, digits);
+    secret_wipe(number, sizeof(number));
+    secret_wipe(digits, sizeof(digits));
     return token;
 }
 

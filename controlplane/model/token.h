@@ -34,6 +34,11 @@ DEFINE_SCOPED(integration_token)
 /* New ones. The display prefix is 12 characters of the token's own text. */
 struct secret *integration_token_make(char out_display[TOKEN_DISPLAY_SIZE]) CHECKED;
 struct secret *task_token_make(struct id run) CHECKED;
+/* That of one attempt, the same each time for the same key: whoever has the key can give a job
+ * its token again. */
+#define TASK_TOKEN_KEY_SIZE 32
+struct secret *task_token_derive(struct id run, int attempt,
+                                 const uint8_t key[TASK_TOKEN_KEY_SIZE]) CHECKED;
 
 /* Form only: is this text exactly such a token? `out` is the run it names. */
 bool integration_token_well_formed(const char *text);

@@ -125,6 +125,8 @@ const char *stmt_text(const struct stmt *stmt,
 char *stmt_text_copy(const struct stmt *stmt, int column) CHECKED; /* the caller's; NULL */
 /* Copies exactly `size` bytes; false (and zeroes) when the column isn't a blob of that size. */
 bool stmt_blob(const struct stmt *stmt, int column, void *out, size_t size);
+/* Borrowed until the next step; NULL and 0 when the column isn't a blob. */
+const void *stmt_bytes(const struct stmt *stmt, int column, size_t *out_size);
 void stmt_free(struct stmt *stmt);
 DEFINE_SCOPED(stmt)
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
+#include "store/run_details.h"
 #include "store/run_row.h"
 
 /*
@@ -300,9 +301,9 @@ static int end_row(struct db_conn *conn, const struct move *move, enum run_statu
         B(end->error), B(end->pr_url), B(end->branch_name), B(end->summary), B(end->usage),
         B_INT0(end->draft), B_INT0(end->partial), run_row_hash(end->report_hash));
 
-    if (changed != 0)
-        return changed < 0 ? -1 : 0;
-    return refuse_move(conn, move->id, err);
+    if (changed == 0)
+        return refuse_move(conn, move->id, err);
+    return changed < 0 ? -1 : run_details_end(conn, move->id, end->result, err);
 }
 
 static int stop_write(struct db_conn *conn, void *ctx, struct err *err)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "store/run_details.h"
 #include "store/run_row.h"
 
 /*
@@ -79,6 +80,7 @@ static int runs_write(struct db_conn *conn, void *ctx, struct err *err)
 
         if (db_exec(conn, err, "DELETE FROM run WHERE key = ?1", B(key)) < 0
             || db_exec(conn, err, "DELETE FROM run_input WHERE key = ?1", B(key)) < 0
+            || run_details_delete(conn, key, err) < 0
             || db_exec(conn, err, "UPDATE pruned SET newest_key = ?1 WHERE newest_key < ?1",
                        B(key))
                    < 0)

@@ -13,7 +13,7 @@
     "r.partial, r.launch_failures, r.error_code, r.error, r.pr_url, r.branch_name, "           \
     "r.summary, r.usage, "                                                                     \
     "i.prompt, i.installation_id, i.model, i.provider, i.mode, i.base_branch, i.title, "       \
-    "i.ticket_id, i.ticket_summary, i.test_command, i.options"
+    "i.ticket_id, i.ticket_summary, i.test_command, i.retry_of"
 
 static struct run *run_from_row(const struct stmt *st)
 {
@@ -58,7 +58,7 @@ static struct run *run_from_row(const struct stmt *st)
     run->ticket_id = stmt_text_copy(st, at++);
     run->ticket_summary = stmt_text_copy(st, at++);
     run->test_command = stmt_text_copy(st, at++);
-    run->options = stmt_text_copy(st, at++);
+    run->retry_of = stmt_text_copy(st, at++);
     return run;
 }
 
@@ -98,12 +98,12 @@ int run_row_insert(struct db_conn *conn, const struct run *run, struct err *err)
         return -1;
     if (db_exec(conn, err,
                 "INSERT INTO run_input (key, prompt, installation_id, model, provider, mode,"
-                " base_branch, title, ticket_id, ticket_summary, test_command, options)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                " base_branch, title, ticket_id, ticket_summary, test_command, options,"
+                " retry_of) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                 B(run->id.key), B(run->prompt), B_INT0(run->installation_id), B(run->model),
                 B(run->provider), B(run->mode), B(run->base_branch), B(run->title),
                 B(run->ticket_id), B(run->ticket_summary), B(run->test_command),
-                B(run->options))
+                B(run->options), B(run->retry_of))
         < 0)
         return -1;
     return 0;

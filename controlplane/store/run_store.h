@@ -88,6 +88,17 @@ int run_store_launch(struct db *db, struct id id, const char *launcher,
 int run_store_set_job(struct db *db, struct id id, int attempt, const char *job_ref,
                       struct err *err) CHECKED;
 
+/* The same once more is known: *out_status is where the run is by now, as it may have claimed
+ * or ended meanwhile; with a deadline (not 0) a launching one has until then to claim. */
+int run_store_job_started(struct db *db, struct id id, int attempt, const char *job_ref,
+                          int64_t deadline_ms, enum run_status *out_status,
+                          struct err *err) CHECKED;
+
+/* A launching run has until then. ERR_CONFLICT when it isn't launching that attempt, or is
+ * asked to stop. */
+int run_store_push_deadline(struct db *db, struct id id, int attempt, int64_t deadline_ms,
+                            struct err *err) CHECKED;
+
 /* launching -> pending after a failed launch: the next attempt may start at not_before_ms.
  * `counts`: the launch itself failed, so launch_failures + 1. A run that was asked to stop
  * doesn't go back: ERR_CONFLICT, end it instead. */
@@ -121,7 +132,8 @@ struct run_end {
     const char *pr_url;
     const char *branch_name;
     const char *summary;
-    const char *usage; /* JSON */
+    const char *result; /* the text that the run was for: run_details.h */
+    const char *usage;  /* JSON */
     bool draft;
     bool partial;
     uint8_t report_hash[SHA256_SIZE]; /* zeroes when no runner reported it */

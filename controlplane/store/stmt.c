@@ -158,6 +158,15 @@ bool stmt_blob(const struct stmt *stmt, int column, void *out, size_t size)
     return false;
 }
 
+const void *stmt_bytes(const struct stmt *stmt, int column, size_t *out_size)
+{
+    *out_size = 0;
+    if (sqlite3_column_type(stmt->raw, column) != SQLITE_BLOB)
+        return NULL;
+    *out_size = (size_t)sqlite3_column_bytes(stmt->raw, column);
+    return sqlite3_column_blob(stmt->raw, column);
+}
+
 static void destroy(struct stmt *stmt)
 {
     (void)sqlite3_finalize(stmt->raw);

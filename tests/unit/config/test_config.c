@@ -12,7 +12,8 @@ static const char *const variables[] = {
     "DISPATCH_LISTEN",        "DISPATCH_DATABASE",      "DISPATCH_LAUNCHER",
     "DISPATCH_WORK_DIR",      "CODEBOT_API_KEYS",       "CODEBOT_MAX_WORKERS",
     "DISPATCH_DEFAULT_AGENT", "DISPATCH_AGENT_COMMAND", "GITHUB_API_URL",
-    "GITHUB_APP_ID",          "DISPATCH_PUBLIC_URL",
+    "GITHUB_APP_ID",          "DISPATCH_PUBLIC_URL",    "DISPATCH_DEFAULT_REPO",
+    "DISPATCH_MAX_COST_USD",  "DISPATCH_SANDBOX",       "DISPATCH_ALLOW_PRIVATE_URLS",
 };
 
 static int clean(void **state)
@@ -163,6 +164,32 @@ static void test_wrong_values_name_where_they_stood(void **state)
                                         "user name or blanks"},
         {"bogus: 1\n", ":1: bogus: there is no such setting"},
         {"github: 1\n", ":1: github: there is no such setting"},
+        {"policy: {sandbox: loose}\n", ":1: policy.sandbox: expected strict, auto or off"},
+        {"policy: {workflow_changes: 'no'}\n",
+         ":1: policy.workflow_changes: expected refuse or draft"},
+        {"limits: {max_cost_usd: 0}\n",
+         ":1: limits.max_cost_usd: expected a number above 0, up to 1000000"},
+        {"limits: {max_cost_usd: '1e3'}\n",
+         ":1: limits.max_cost_usd: expected a number above 0, up to 1000000"},
+        {"limits: {max_cost_usd: much}\n",
+         ":1: limits.max_cost_usd: expected a number above 0, up to 1000000"},
+        {"limits: {max_tokens: 1.5}\n", ":1: limits.max_tokens: expected a whole number from 1 "
+                                        "to 1000000000000"},
+        {"allow_private_urls: [10.0.0.0/8, 10.1.2.3/16]\n",
+         ":1: allow_private_urls: the range 10.1.2.3/16 has bits beyond its first 16"},
+        {"allow_private_urls: 10\n", ":1: allow_private_urls: expected a list of texts"},
+        {"agents: 1\n", ":1: agents: expected a map of names"},
+        {"agents:\n  hal: {model: m}\n", ":2: agents.hal: there is no such name"},
+        {"agents:\n  opencode: m\n", ":2: agents.opencode: expected settings as `key: value`"},
+        {"agents:\n  opencode:\n    modl: m\n",
+         ":3: agents.opencode.modl: there is no such setting"},
+        {"agents:\n  opencode:\n    max_turns: 0\n",
+         ":3: agents.opencode.max_turns: expected a whole number from 1 to 100000"},
+        {"repositories:\n  octo: {model: m}\n", ":2: repositories.octo: there is no such name"},
+        {"repositories:\n  octo/a: {model: m}\n  OCTO/a: {model: n}\n",
+         ":3: repositories.OCTO/a: this name is here twice"},
+        {"repositories:\n  octo/a: {max_tokens: none}\n",
+         ":2: repositories.octo/a.max_tokens: expected a whole number from 1 to 1000000000000"},
     };
     scoped_str dir = test_dir_new();
     scoped_str path = xasprintf("%s/d.yaml", dir);
@@ -202,6 +229,76 @@ static void test_flags_and_variables_are_named(void **state)
     assert_null(strstr(err.text, "s3cret"));
 }
 
+static void test_the_most_particular_default_wins(void **state)
+{
+    struct err err = {0};
+    scoped_config config = {0};
+    scoped_str dir = test_dir_new();
+    scoped_str path = xasprintf("%s/d.yaml", dir);
+    const char *const flags[] = {"--config", path, NULL};
+    struct run_defaults both = {.model = (char *)(uintptr_t) "asked"};
+    struct run_defaults agent = {0};
+    struct run_defaults none = {0};
+
+    (void)state;
+    test_file_write(dir, "d.yaml",
+                    "defaults: {model: all, provider: p}\n"
+                    "limits: {max_tokens: 1000, max_cost_usd: 2.5}\n"
+                    "agents:\n  opencode: {model: o/m, max_tokens: 2000, max_turns: 7}\n"
+                    "repositories:\n  octo/Hello: {max_tokens: 3000}\n  octo/idle:\n");
+    assert_ok(load(&config, flags, &err), err);
+    run_defaults_fill(&both, &config, "Octo/hello", "opencode");
+    assert_string_equal(both.model, "asked");
+    assert_string_equal(both.provider, "p");
+    assert_int_equal(both.max_tokens, 3000);
+    assert_true(both.max_cost_usd > 2.49 && both.max_cost_usd < 2.51);
+    assert_int_equal(both.max_turns, 7);
+    run_defaults_fill(&agent, &config, NULL, "opencode");
+    assert_string_equal(agent.model, "o/m");
+    assert_int_equal(agent.max_tokens, 2000);
+    run_defaults_fill(&none, &config, "octo/idle", "claude-code");
+    assert_string_equal(none.model, "all");
+    assert_int_equal(none.max_tokens, 1000);
+    assert_int_equal(none.max_turns, 0);
+    test_dir_remove(dir);
+}
+
+static void test_policy_is_strict_where_nobody_says_otherwise(void **state)
+{
+    struct err err = {0};
+    scoped_config config = {0};
+
+    (void)state;
+    assert_ok(load(&config, NULL, &err), err);
+    assert_string_equal(config.policy.sandbox, "auto");
+    assert_false(config.policy.honour_repository_agent_config);
+    assert_string_equal(config.policy.workflow_changes, "refuse");
+    assert_string_equal(config.policy.credentials_in_diff, "refuse");
+    assert_int_equal(config.allow_private_urls.count, 0);
+    config_done(&config);
+    assert_int_equal(setenv("DISPATCH_SANDBOX", "strict", 1), 0);
+    assert_int_equal(setenv("DISPATCH_ALLOW_PRIVATE_URLS", "10.1.0.0/16, fd00::/8", 1), 0);
+    assert_int_equal(setenv("DISPATCH_MAX_COST_USD", "0.5", 1), 0);
+    assert_ok(load(&config, NULL, &err), err);
+    assert_string_equal(config.policy.sandbox, "strict");
+    assert_int_equal(config.allow_private_urls.count, 2);
+    assert_string_equal(config.allow_private_urls.texts[1], "fd00::/8");
+    assert_null(config.allow_private_urls.texts[2]);
+    assert_int_equal(config.allow_private_urls.all[1].bits, 8);
+    assert_true(config.defaults.max_cost_usd > 0.49 && config.defaults.max_cost_usd < 0.51);
+}
+
+static void test_default_repository_is_checked(void **state)
+{
+    struct err err = {0};
+    struct config config;
+
+    (void)state;
+    assert_int_equal(setenv("DISPATCH_DEFAULT_REPO", "hello", 1), 0);
+    assert_int_equal(load(&config, NULL, &err), -1);
+    assert_non_null(strstr(err.text, "DISPATCH_DEFAULT_REPO"));
+}
+
 static void test_default_agent_command_needs_a_command(void **state)
 {
     struct err err = {0};
@@ -233,5 +330,8 @@ TEST_MAIN(CONFIG_TEST(test_defaults_are_those_of_the_contract),
           CONFIG_TEST(test_relative_agent_command_is_taken_from_here),
           CONFIG_TEST(test_wrong_values_name_where_they_stood),
           CONFIG_TEST(test_flags_and_variables_are_named),
+          CONFIG_TEST(test_the_most_particular_default_wins),
+          CONFIG_TEST(test_policy_is_strict_where_nobody_says_otherwise),
+          CONFIG_TEST(test_default_repository_is_checked),
           CONFIG_TEST(test_default_agent_command_needs_a_command),
           CONFIG_TEST(test_app_needs_its_key))

@@ -48,6 +48,29 @@ static void test_a_task_token_names_its_run(void **state)
     assert_false(integration_token_well_formed(secret_reveal(token)));
 }
 
+/* The same for the same key, so that a job can be given it again; no other one's. */
+static void test_a_derived_token_is_of_one_run_attempt_and_key(void **state)
+{
+    static const uint8_t key[TASK_TOKEN_KEY_SIZE] = {1};
+    static const uint8_t other_key[TASK_TOKEN_KEY_SIZE] = {2};
+    struct id run = id_make(clock_wall_ms(), random_u64());
+    struct id other = id_make(clock_wall_ms(), random_u64());
+    struct id named = {0};
+    scoped(secret) token = task_token_derive(run, 1, key);
+    scoped(secret) same = task_token_derive(run, 1, key);
+    scoped(secret) second = task_token_derive(run, 2, key);
+    scoped(secret) of_another = task_token_derive(other, 1, key);
+    scoped(secret) by_another = task_token_derive(run, 1, other_key);
+
+    (void)state;
+    assert_true(task_token_parse(secret_reveal(token), &named));
+    assert_true(id_equal(run, named));
+    assert_string_equal(secret_reveal(token), secret_reveal(same));
+    assert_string_not_equal(secret_reveal(token), secret_reveal(second));
+    assert_string_not_equal(secret_reveal(token), secret_reveal(of_another));
+    assert_string_not_equal(secret_reveal(token), secret_reveal(by_another));
+}
+
 static void test_anything_else_is_no_token(void **state)
 {
     static const char *const wrong[] = {
@@ -152,6 +175,7 @@ static void test_repository_names_have_lengths(void **state)
 TEST_MAIN(cmocka_unit_test(test_an_integration_token_has_its_form_and_prefix),
           cmocka_unit_test(test_two_tokens_differ),
           cmocka_unit_test(test_a_task_token_names_its_run),
+          cmocka_unit_test(test_a_derived_token_is_of_one_run_attempt_and_key),
           cmocka_unit_test(test_anything_else_is_no_token),
           cmocka_unit_test(test_the_hash_is_the_sha_256_of_the_text),
           cmocka_unit_test(test_repository_names),

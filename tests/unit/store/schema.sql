@@ -51,7 +51,7 @@ CREATE TABLE run_input (
     ticket_summary  TEXT,
     test_command    TEXT,
     options         TEXT
-) STRICT;
+, retry_of TEXT) STRICT;
 
 CREATE TABLE event (
     run     INTEGER NOT NULL,
@@ -87,5 +87,15 @@ CREATE TABLE integration_token (
     created_ms      INTEGER NOT NULL,
     last_used_ms    INTEGER,
     revoked_ms      INTEGER
+) STRICT;
+
+CREATE TABLE run_result (
+    key  INTEGER PRIMARY KEY,
+    text TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE run_secret (
+    key    INTEGER PRIMARY KEY,
+    sealed BLOB NOT NULL
 ) STRICT;
 

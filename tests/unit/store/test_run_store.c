@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "store/run_details.h"
 #include "store_test.h"
 
 #define DAY_MS (24LL * 3600 * 1000)
@@ -43,6 +44,7 @@ static struct run full_run(void)
         .ticket_summary = lit("sum"),
         .test_command = lit("make test"),
         .options = lit("{\"tools\":[]}"),
+        .retry_of = lit("0mhyv1x3k9q2zj7w4b8t"),
         .not_before_ms = 5,
         .deadline_ms = 77,
     };
@@ -56,6 +58,7 @@ static void test_a_run_comes_back_as_it_was_stored(void **state)
     scoped(db) db = open_memory();
     struct insert insert = {.run = full_run()};
     struct err err = {0};
+    scoped_run_details details = {0};
     scoped(run) run = NULL;
 
     (void)state;
@@ -77,7 +80,11 @@ static void test_a_run_comes_back_as_it_was_stored(void **state)
     assert_string_equal(run->ticket_id, "X-1");
     assert_string_equal(run->ticket_summary, "sum");
     assert_string_equal(run->test_command, "make test");
-    assert_string_equal(run->options, "{\"tools\":[]}");
+    assert_string_equal(run->retry_of, "0mhyv1x3k9q2zj7w4b8t");
+    assert_null(run->options);
+    assert_ok(run_details_load(db, insert.run.id, &details, &err), err);
+    assert_string_equal(details.options, "{\"tools\":[]}");
+    assert_null(details.result);
     assert_int_equal(run->not_before_ms, 5);
     assert_int_equal(run->deadline_ms, 77);
     assert_memory_equal(run->task_token_hash, insert.run.task_token_hash, SHA256_SIZE);

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "store/conn.h"
 #include "store/event_store.h"
+#include "store/run_details.h"
 #include "store_test.h"
 
 /*
@@ -69,7 +70,10 @@ static void use_everything(struct db *db)
         {.limit = 10},
         {.limit = 10, .statuses = 1U << RUN_FAILED},
     };
-    struct run_end end = {.status = RUN_FAILED};
+    struct run_end end = {.status = RUN_FAILED, .result = "r"};
+    struct run_details details = {0};
+    uint8_t *sealed = NULL;
+    size_t size;
     struct run_page page = {0};
     int64_t counts[RUN_STATUS_COUNT];
     int64_t number;
@@ -101,6 +105,9 @@ static void use_everything(struct db *db)
     assert_ok(event_store_add(db, id, 1, &event, 1, &number, &err), err);
     assert_ok(event_store_each(db, id, 0, 10, ignore_event, NULL, &err), err);
     assert_ok(run_store_end(db, id, 1, &end, 1, &from, &err), err);
+    assert_ok(run_details_load(db, id, &details, &err), err);
+    run_details_done(&details);
+    assert_ok(run_details_secret(db, id, &sealed, &size, &err), err);
     assert_ok(run_store_prune(db, clock_wall_ms() + 1000, clock_wall_ms(), 10, &page, &err),
               err);
     assert_int_equal(page.n_runs, 1);
