@@ -6,15 +6,18 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "crypto/random.h"
+#include "model/agent.h"
 #include "model/token.h"
 #include "service/state.h"
+#include "store/run_details.h"
 
 struct submission {
     struct service *service;
     struct run run;
     struct idempotency idempotency; /* key: owned */
     char *idempotency_key;
-    struct secret *task_token;
+    uint8_t *sealed; /* the tools' headers; NULL: none */
+    size_t sealed_size;
     struct id existing;
     bool reserved; /* it has a place in the queue */
     dispatch_done_fn done;
@@ -29,41 +32,36 @@ static bool is_blank(const char *text)
     return text[strspn(text, " \t\r\n\f\v")] == '\0';
 }
 
-static int check_prompt(const char *prompt, struct err *err)
+int dispatch_check_prompt(const char *field, const char *prompt, struct err *err)
 {
     if (!prompt || is_blank(prompt))
-        return err_set_field(err, "prompt", "expected some text");
+        return err_set_field(err, field, "expected some text");
     if (strlen(prompt) > PROMPT_MAX_BYTES)
-        return err_set_field(err, "prompt", "longer than %d bytes", PROMPT_MAX_BYTES);
+        return err_set_field(err, field, "longer than %d bytes", PROMPT_MAX_BYTES);
     return 0;
 }
 
 /* Model names end in argv and in URLs: a short list of characters will do. */
-static int check_model(const char *model, struct err *err)
+int dispatch_check_name(const char *field, const char *name, struct err *err)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                   "0123456789._:/@+-[]";
-    size_t length = model ? strlen(model) : 0;
+    size_t length = name ? strlen(name) : 0;
 
-    if (!model)
+    if (!name)
         return 0;
-    if (!length || length > MODEL_MAX_CHARS || strspn(model, allowed) != length
-        || model[0] == '-')
-        return err_set_field(err, "model", "expected a model's name of at most %d characters",
+    if (!length || length > MODEL_MAX_CHARS || strspn(name, allowed) != length
+        || name[0] == '-')
+        return err_set_field(err, field, "expected a %s's name of at most %d characters", field,
                              MODEL_MAX_CHARS);
     return 0;
 }
 
 static int check_agent(const struct config *config, const char *agent, struct err *err)
 {
-    static const char *const known[] = {"claude-code", "gemini-code", "opencode"};
-
-    if (!agent)
-        return 0;
-    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-        if (strcmp(agent, known[i]) == 0)
-            return 0;
-    if (config->agent_command && strcmp(agent, "command") == 0)
+    if (!agent
+        || (agent_name_valid(agent)
+            && (config->agent_command || strcmp(agent, AGENT_COMMAND) != 0)))
         return 0;
     return err_set_field(err, "codingAgent",
                          "expected one of claude-code, gemini-code, opencode%s",
@@ -73,7 +71,8 @@ static int check_agent(const struct config *config, const char *agent, struct er
 int dispatch_check(const struct config *config, const struct dispatch_request *request,
                    struct err *err)
 {
-    return check_prompt(request->prompt, err) < 0 || check_model(request->model, err) < 0
+    return dispatch_check_prompt("prompt", request->prompt, err) < 0
+                   || dispatch_check_name("model", request->model, err) < 0
                    || check_agent(config, request->agent, err) < 0
                ? -1
                : 0;
@@ -84,13 +83,54 @@ int dispatch_check(const struct config *config, const struct dispatch_request *r
 
 static void submission_free(struct submission *submission)
 {
-    free(submission->run.repo);
-    free(submission->run.agent);
-    free(submission->run.model);
-    free(submission->run.prompt);
+    struct run *run = &submission->run;
+
+    free(run->repo);
+    free(run->agent);
+    free(run->model);
+    free(run->provider);
+    free(run->mode);
+    free(run->base_branch);
+    free(run->title);
+    free(run->prompt);
+    free(run->ticket_id);
+    free(run->ticket_summary);
+    free(run->test_command);
+    free(run->retry_of);
+    free(run->options);
+    free(submission->sealed);
     free(submission->idempotency_key);
-    secret_free(submission->task_token);
     free(submission);
+}
+
+char *dispatch_headers_context(struct id run)
+{
+    char text[ID_TEXT_SIZE];
+
+    id_text(run, text);
+    return xasprintf("tool-headers %s", text);
+}
+
+/* What only some surfaces ask for. */
+static void fill_rest(struct submission *submission, const struct dispatch_request *request)
+{
+    struct run *run = &submission->run;
+
+    run->provider = xstrdup(request->provider);
+    run->mode = xstrdup(request->mode);
+    run->base_branch = xstrdup(request->base_branch);
+    run->title = xstrdup(request->title);
+    run->ticket_id = xstrdup(request->ticket_id);
+    run->ticket_summary = xstrdup(request->ticket_summary);
+    run->test_command = xstrdup(request->test_command);
+    run->retry_of = xstrdup(request->retry_of);
+    run->options = xstrdup(request->options);
+    if (request->tool_headers) {
+        scoped_str context = dispatch_headers_context(run->id);
+
+        submission->sealed = vault_seal(request->vault, context, request->tool_headers,
+                                        &submission->sealed_size);
+    }
 }
 
 static struct submission *submission_new(struct service *service,
@@ -99,6 +139,7 @@ static struct submission *submission_new(struct service *service,
     struct submission *submission = xcalloc(1, sizeof(*submission));
     struct run *run = &submission->run;
     int64_t now_ms = clock_wall_ms();
+    scoped(secret) task_token = NULL;
     const char *agent = request->agent ? request->agent : service->config->default_agent;
 
     submission->service = service;
@@ -110,8 +151,9 @@ static struct submission *submission_new(struct service *service,
     run->prompt = xstrdup(request->prompt);
     run->token_id = request->token_id;
     run->installation_id = request->installation_id;
-    submission->task_token = task_token_make(run->id);
-    token_hash(secret_reveal(submission->task_token), run->task_token_hash);
+    fill_rest(submission, request);
+    task_token = task_token_derive(run->id, 1, service->token_key);
+    token_hash(secret_reveal(task_token), run->task_token_hash);
     if (request->idempotency) {
         submission->idempotency = *request->idempotency;
         submission->idempotency_key = xstrdup(request->idempotency->key);
@@ -133,6 +175,11 @@ static int insert(struct db_conn *conn, void *ctx, struct err *err)
 
     if (run_store_insert(conn, &submission->run, idempotency, &submission->existing, err) < 0)
         return -1;
+    if (submission->sealed && !submission->existing.key
+        && run_details_keep_secret(conn, submission->run.id, submission->sealed,
+                                   submission->sealed_size, err)
+               < 0)
+        return -1;
     if (submission->reserved || submission->existing.key)
         return 0;
     if (service_reserve(submission->service, err) < 0)
@@ -152,7 +199,6 @@ static void inserted(void *ctx, const struct err *err)
         if (submission->reserved)
             service_unreserve(service);
     } else {
-        handoff_put(&service->handoff, id, TAKE(submission->task_token));
         service_queued(service);
     }
     submission->done(submission->ctx, id, err);
@@ -177,5 +223,45 @@ int dispatch_submit(struct service *service, const struct dispatch_request *requ
         submission_free(submission);
         return -1;
     }
+    return 0;
+}
+
+struct waited {
+    struct id run;
+    int status;
+    struct err err;
+};
+
+static void note_result(void *ctx, struct id run, const struct err *err)
+{
+    struct waited *waited = ctx;
+
+    waited->run = run;
+    waited->status = err ? -1 : 0;
+    if (err)
+        waited->err = *err;
+}
+
+int dispatch_submit_wait(struct service *service, const struct dispatch_request *request,
+                         struct id *out, struct err *err)
+{
+    struct waited waited = {0};
+    struct submission *submission;
+    struct err failed = {0};
+    int status;
+
+    if (service_reserve(service, err) < 0)
+        return -1;
+    submission = submission_new(service, request);
+    submission->reserved = true;
+    submission->done = note_result;
+    submission->ctx = &waited;
+    status = db_write(service->db, insert, submission, &failed);
+    inserted(submission, status < 0 ? &failed : NULL);
+    if (waited.status < 0) {
+        *err = waited.err;
+        return -1;
+    }
+    *out = waited.run;
     return 0;
 }

@@ -8,10 +8,10 @@
  *   when told          a job that changed in its backend: ended without a report, gone
  *   every few seconds  every active run: is its job still there, does its runner still call?
  *   and                pruning, last-used times
+ *   every few minutes  every job of ours in the backend: does a run need it? (orphans.c)
  *
- * A runner reports its end before it exits, so a job that has ended while its run is active
- * ended without a report. After a restart, heartbeats and deadlines count from the restart at
- * the earliest: runners could not call while we were away.
+ * What is done about one run is in look.c. After a restart, heartbeats and deadlines count from
+ * the restart at the earliest: runners could not call while we were away.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,138 +28,12 @@
 #define PAGE_RUNS 256
 #define PRUNE_BATCH 200
 #define PRUNE_BATCHES_MAX 50
-/* What runners get after our restart before deadlines that passed meanwhile are held
- * against them: several heartbeats. */
-#define RESTART_GRACE_MS 30000
-
-/* --- One run
- * -------------------------------------------------------------------------------------- */
-
-/* Noted after the start; a job that we didn't live to note has the name all jobs have. */
-static const char *job_of(const struct run *run, struct job_ref *space)
-{
-    if (run->job_ref)
-        return run->job_ref;
-    *space = job_ref_make(run->id, run->attempt);
-    return space->text;
-}
-
-static void stop_job(struct service *service, const struct run *run)
-{
-    struct err err = {0};
-    struct job_ref name;
-
-    if (launcher_stop(service->launcher, job_of(run, &name), &err) < 0)
-        log_warn("stopping a job failed, ignoring", KV("error", err.text));
-}
-
-static bool is_active(const struct run *run)
-{
-    return run->status == RUN_LAUNCHING || run->status == RUN_RUNNING;
-}
-
-/* The verdict comes before the job's end: a runner that claimed or reported in the meantime
- * has won, and its job is left alone. */
-static bool fail_run(struct service *service, const struct run *run, enum failure_code code,
-                     const char *why)
-{
-    struct run_end end = {.status = RUN_FAILED, .error_code = code, .error = why};
-
-    return service_end_run(service, run, &end);
-}
-
-static void stop_run(struct service *service, const struct run *run)
-{
-    struct run_end end = {.status = RUN_STOPPED};
-
-    if (service_end_run(service, run, &end))
-        stop_job(service, run);
-}
-
-/* Its job is no longer there while the run is active. */
-static void job_is_over(struct service *service, const struct run *run,
-                        const struct job_view *view)
-{
-    scoped_str why = NULL;
-    bool ended = view->phase == JOB_ENDED;
-    enum failure_code code = view->reason;
-
-    if (run->stop_requested) {
-        stop_run(service, run);
-        return;
-    }
-    if (run->status == RUN_LAUNCHING) {
-        why =
-            xasprintf("the job %s before its runner claimed the run%s%s",
-                      ended ? "ended" : "vanished", view->detail[0] ? ": " : "", view->detail);
-        (void)queue_launch_failed(service, run, code ? code : FAILURE_LAUNCH_FAILED, why, true);
-        return;
-    }
-    why = xasprintf("the job %s without a report of its runner%s%s",
-                    ended ? "ended" : "vanished", view->detail[0] ? ": " : "", view->detail);
-    (void)fail_run(service, run, code ? code : FAILURE_LOST, why);
-}
-
-static void look_at_job(struct service *service, const struct run *run)
-{
-    struct job_view view = {0};
-    struct err err = {0};
-    struct job_ref name;
-
-    if (launcher_poll(service->launcher, job_of(run, &name), &view, &err) < 0)
-        log_warn("looking at a job failed, will retry", KV("error", err.text));
-    else if (view.phase == JOB_ENDED || view.phase == JOB_LOST)
-        job_is_over(service, run, &view);
-}
-
-static bool is_lost(const struct service *service, const struct run *run, int64_t now_ms)
-{
-    int64_t heard_ms = run->heartbeat_ms > service->started_wall_ms ? run->heartbeat_ms
-                                                                    : service->started_wall_ms;
-
-    return run->status == RUN_RUNNING
-           && now_ms - heard_ms > service->config->lost_after_s * 1000;
-}
-
-static void look_at_run(struct service *service, const struct run *run, int64_t now_ms)
-{
-    if (is_lost(service, run, now_ms)) {
-        if (fail_run(service, run, FAILURE_LOST, "the runner stopped calling home"))
-            stop_job(service, run);
-    } else if (run->job_ref) {
-        look_at_job(service, run);
-    }
-}
+/* After the settling of the last process' launches. */
+#define ORPHANS_FIRST_MS 10000
+#define ORPHANS_EVERY_MS 180000
 
 /* --- Deadlines
  * -------------------------------------------------------------------------------------- */
-
-/* True when the run was moved on and its job, if it has one, is to end. */
-static bool is_late(struct service *service, const struct run *run)
-{
-    switch (run->status) {
-    case RUN_PENDING:
-        return fail_run(service, run, FAILURE_LAUNCH_FAILED,
-                        "no worker came free for it in time");
-    case RUN_LAUNCHING:
-        return queue_launch_failed(service, run, FAILURE_LAUNCH_FAILED,
-                                   "the job's runner did not claim the run in time", true);
-    default:
-        return fail_run(service, run, FAILURE_DEADLINE, "the run took longer than it may");
-    }
-}
-
-static void is_due(struct service *service, const struct run *run, int64_t now_ms)
-{
-    bool fresh = now_ms - service->started_wall_ms < RESTART_GRACE_MS
-                 && run->deadline_ms < service->started_wall_ms;
-
-    if (run->stop_requested)
-        stop_run(service, run);
-    else if ((run->status == RUN_PENDING || !fresh) && is_late(service, run)
-             && run->status != RUN_PENDING)
-        stop_job(service, run);
-}
 
 /* Pending runs that were never tried have no deadline of their own: their id tells how long
  * they have waited. */
@@ -171,13 +45,14 @@ static void look_at_deadlines(struct service *service)
     int64_t now_ms = clock_wall_ms();
     int64_t stale_ms = now_ms - service->config->queue_timeout_s * 1000;
 
+    service->backend_silent = false;
     if (run_store_due(service->db, now_ms, PAGE_RUNS, &due, &err) < 0
         || run_store_stale(service->db, stale_ms, PAGE_RUNS, &stale, &err) < 0)
         log_error("reading deadlines failed, will retry", KV("error", err.text));
     for (size_t i = 0; i < due.n_runs; i++)
-        is_due(service, due.runs[i], now_ms);
+        look_at_deadline(service, due.runs[i], now_ms);
     for (size_t i = 0; i < stale.n_runs; i++)
-        is_due(service, stale.runs[i], now_ms);
+        look_at_deadline(service, stale.runs[i], now_ms);
     run_page_done(&due);
     run_page_done(&stale);
 }
@@ -209,38 +84,18 @@ static void sweep(struct service *service)
 {
     struct err err = {0};
 
+    service->backend_silent = false;
+    waiting_begin(&service->waiting);
     if (each_active(service, look_at_run, &err) < 0)
         log_error("reading the active runs failed, will retry", KV("error", err.text));
-}
-
-/* Found in its backend: the run goes on where it stood. A launch that never reached the
- * backend is no failure of its own. */
-static void settle(struct service *service, const struct run *run, int64_t now_ms)
-{
-    struct job_view view = {0};
-    struct err err = {0};
-    struct job_ref name;
-    const char *ref = job_of(run, &name);
-
-    (void)now_ms;
-    if (launcher_poll(service->launcher, ref, &view, &err) < 0) {
-        log_warn("looking at a job failed, will retry", KV("job", ref), KV("error", err.text));
-        return;
-    }
-    if (run->status == RUN_LAUNCHING && view.phase == JOB_LOST) {
-        queue_launch_failed(service, run, FAILURE_LAUNCH_FAILED,
-                            "dispatchd restarted before the job was started", false);
-    } else if (view.phase == JOB_LOST || view.phase == JOB_ENDED) {
-        job_is_over(service, run, &view);
-    } else if (!run->job_ref
-               && run_store_set_job(service->db, run->id, run->attempt, ref, &err) < 0) {
-        log_warn("remembering a job failed, ignoring", KV("error", err.text));
-    }
+    else if (!service->backend_silent)
+        waiting_end(&service->waiting);
 }
 
 int reconcile_after_restart(struct service *service, struct err *err)
 {
-    return each_active(service, settle, err);
+    service->backend_silent = false;
+    return each_active(service, look_after_restart, err);
 }
 
 /* --- Changes the launcher tells of
@@ -251,7 +106,8 @@ static void look_at_change(struct service *service, const struct job_change *cha
     struct err err = {0};
     scoped(run) run = run_store_load(service->db, change->run, &err);
 
-    if (run && run->attempt == change->attempt && is_active(run))
+    if (run && run->attempt == change->attempt
+        && (run->status == RUN_LAUNCHING || run->status == RUN_RUNNING))
         look_at_job(service, run);
 }
 
@@ -269,6 +125,7 @@ static void look_at_changes(struct service *service)
     lost = service->changes_lost;
     service->changes_lost = false;
     (void)pthread_mutex_unlock(&service->lock);
+    service->backend_silent = false;
     for (size_t i = 0; i < n_changes; i++)
         look_at_change(service, &changes[i]);
     free(changes);
@@ -352,6 +209,7 @@ void *reconcile_thread(void *arg)
     struct service *service = arg;
     int64_t next_tick_ms = 0;
     int64_t next_sweep_ms = clock_monotonic_ms() + SWEEP_EVERY_MS;
+    int64_t next_orphans_ms = clock_monotonic_ms() + ORPHANS_FIRST_MS;
 
     while (wait_for_tick(service)) {
         int64_t now_ms = clock_monotonic_ms();
@@ -366,6 +224,8 @@ void *reconcile_thread(void *arg)
             housekeep(service);
             next_sweep_ms = now_ms + SWEEP_EVERY_MS;
         }
+        if (now_ms >= next_orphans_ms)
+            next_orphans_ms = orphans_sweep(service) ? now_ms + ORPHANS_EVERY_MS : INT64_MAX;
     }
     write_last_uses(service); /* those since the last round would be forgotten */
     return NULL;

@@ -6,7 +6,10 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "crypto/random.h"
 #include "service/state.h"
+
+#define TOKEN_KEY_PURPOSE "task tokens"
 
 /* --- Life cycle ------------------------------------------------------------------------------
  */
@@ -58,10 +61,14 @@ struct service *service_new(const struct service_options *options, struct err *e
     service->db = options->db;
     service->tokens = options->tokens;
     service->started_wall_ms = clock_wall_ms();
+    if (options->vault)
+        vault_derive(options->vault, TOKEN_KEY_PURPOSE, service->token_key);
+    else
+        random_bytes(service->token_key, sizeof(service->token_key));
     (void)pthread_mutex_init(&service->lock, NULL);
     (void)pthread_mutex_init(&service->take_lock, NULL);
-    (void)pthread_mutex_init(&service->handoff.lock, NULL);
     init_conditions(service);
+    launches_init(&service->launches);
     service->launcher =
         launcher_open(options->config->launcher, options->config, job_changed, service, err);
     if (!service->launcher || run_store_newest_key(options->db, &newest_key, err) < 0
@@ -119,15 +126,25 @@ void service_free(struct service *service)
         return;
     service_stop(service);
     launcher_free(service->launcher);
-    for (size_t i = 0; i < HANDOFF_SLOTS; i++)
-        secret_free(service->handoff.slots[i].token);
+    launches_done(&service->launches);
+    waiting_done(&service->waiting);
     (void)pthread_cond_destroy(&service->queue_wake);
     (void)pthread_cond_destroy(&service->reconcile_wake);
     (void)pthread_mutex_destroy(&service->lock);
     (void)pthread_mutex_destroy(&service->take_lock);
-    (void)pthread_mutex_destroy(&service->handoff.lock);
+    secret_wipe(service->token_key, sizeof(service->token_key));
     free(service->url);
     free(service);
+}
+
+bool service_is_stopping(struct service *service)
+{
+    bool stopping;
+
+    (void)pthread_mutex_lock(&service->lock);
+    stopping = service->stopping;
+    (void)pthread_mutex_unlock(&service->lock);
+    return stopping;
 }
 
 const struct launcher *service_launcher(const struct service *service)
@@ -142,6 +159,9 @@ void service_gauges(struct service *service, struct service_gauges *out)
         .active = atomic_load(&service->active),
         .launched = atomic_load(&service->launched),
         .launch_failures = atomic_load(&service->launch_failures),
+        .orphans = atomic_load(&service->orphans),
+        .strangers = atomic_load(&service->strangers),
+        .launching_paused = launches_paused(&service->launches, NULL, 0),
     };
     for (int i = 0; i < RUN_STATUS_COUNT; i++)
         out->ended[i] = atomic_load(&service->ended[i]);
@@ -206,8 +226,10 @@ int service_report_end(struct service *service, struct id id, int attempt,
 
     if (run_store_end(service->db, id, attempt, end, clock_wall_ms(), &from, err) < 0)
         return -1;
-    if (!run_status_is_terminal(from))
+    if (!run_status_is_terminal(from)) {
         log_end(id, end, "runner");
+        note_end(service, id, attempt, end);
+    }
     count_end(service, from, end->status);
     return 0;
 }
@@ -225,6 +247,8 @@ bool service_end_run(struct service *service, const struct run *run, const struc
         return false;
     }
     log_end(run->id, end, "dispatchd");
+    if (from != RUN_PENDING)
+        note_end(service, run->id, run->attempt, end);
     count_end(service, from, end->status);
     return true;
 }

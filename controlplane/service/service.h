@@ -3,8 +3,10 @@
 #define SERVICE_SERVICE_H
 #include "config/config.h"
 #include "launch/launcher.h"
+#include "model/run.h"
 #include "store/db.h"
 #include "store/token_store.h"
+#include "store/vault.h"
 
 /*
  * The life of runs, from the intake to the end.
@@ -19,9 +21,13 @@
  * one wins. The store is the truth; what is kept here are two gauges (how many runs are
  * pending and active), exact because each move that succeeds adjusts them once.
  *
- * After a crash: pending runs are launched; a launching or running run is looked up in its
- * backend by its job's name: there, it goes on being that run's job; not there, a launching
- * run goes back to pending and a running one has failed as lost.
+ * After a crash: pending runs are launched. A launching run whose job isn't known to have
+ * started is started again, under the same attempt and with the same token: launchers adopt
+ * what is there. The other launching and the running ones are looked up in their backend by
+ * their job's name; one that isn't there is launched anew, or has failed as lost.
+ *
+ * A backend that is away (an API server that restarts) fails nothing: runs are taken in up to
+ * the queue's cap and launched when it is back (launches.h).
  */
 struct service;
 
@@ -29,6 +35,7 @@ struct service_options {
     const struct config *config;
     struct db *db;
     struct token_store *tokens;
+    const struct vault *vault; /* NULL: task tokens are not to be had again after a restart */
 };
 
 /* Opens the launcher and reads the gauges. Runs can be queued; nothing is launched yet. */
@@ -53,6 +60,9 @@ struct service_gauges {
     int64_t launched;
     int64_t launch_failures;
     int64_t ended[RUN_STATUS_COUNT]; /* since start, by terminal status */
+    int64_t orphans;                 /* jobs stopped because no run needed them */
+    int64_t strangers;               /* jobs in the backend of runs that the store lacks */
+    bool launching_paused;           /* the backend is away */
 };
 void service_gauges(struct service *service, struct service_gauges *out);
 
@@ -64,6 +74,16 @@ void service_gauges(struct service *service, struct service_gauges *out);
 int service_reserve(struct service *service, struct err *err) CHECKED;
 void service_unreserve(struct service *service);
 void service_queued(struct service *service); /* it is durable: launch it */
+
+/* Tells people who look at the run's job in its backend: see launcher_ops.note. */
+void service_note(struct service *service, struct id run, int attempt, const char *reason,
+                  const char *sentence);
+
+#define PENDING_REASON_MAX 256
+/* Why a run that is publicly pending isn't running yet; false when there is nothing to say.
+ * Cheap: nobody is asked who isn't here. */
+bool service_pending_reason(struct service *service, const struct run *run, char *out,
+                            size_t size);
 
 /* The runner's report: see run_store_end. */
 struct run_end;

@@ -1,31 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERVICE_STATE_H
 #define SERVICE_STATE_H
+#include "model/token.h"
+#include "service/launches.h"
 #include "service/service.h"
+#include "service/waiting.h"
 #include "store/run_store.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 /* What the files of this folder share; nobody outside includes it. */
-#define LAUNCH_THREADS 4
+#define LAUNCH_THREADS 8
 #define CHANGES_MAX 4096
-#define HANDOFF_SLOTS 1024
 
 struct job_change {
     struct id run;
     int attempt;
-};
-
-/* The text of a run's first task token between its intake and its launch, so that what was
- * made durable at intake is what the runner gets. Only a cache: a token that isn't here any
- * more (another took its slot, we restarted) is replaced by a new one at the launch. */
-struct handoff {
-    pthread_mutex_t lock;
-    struct {
-        int64_t key;
-        struct secret *token;
-    } slots[HANDOFF_SLOTS];
 };
 
 struct service {
@@ -34,13 +25,16 @@ struct service {
     struct token_store *tokens;
     struct launcher *launcher;
     char *url;
-    struct handoff handoff;
+    uint8_t token_key[TASK_TOKEN_KEY_SIZE];
+    struct launches launches;
 
     _Atomic int64_t pending;
     _Atomic int64_t active;
     _Atomic int64_t launched;
     _Atomic int64_t launch_failures;
     _Atomic int64_t ended[RUN_STATUS_COUNT];
+    _Atomic int64_t orphans;   /* jobs stopped because no run needed them */
+    _Atomic int64_t strangers; /* jobs of runs unknown to the store, at the last look */
     int64_t started_wall_ms;
 
     pthread_mutex_t take_lock; /* one thread at a time looks for the next pending run */
@@ -57,10 +51,11 @@ struct service {
     size_t n_launch_threads;
     pthread_t reconcile_thread;
     bool reconciling;
-};
 
-void handoff_put(struct handoff *handoff, struct id run, struct secret *token); /* takes */
-struct secret *handoff_take(struct handoff *handoff, struct id run) CHECKED;    /* or NULL */
+    /* Of the thread that reconciles (before it starts: of service_start). */
+    struct waiting waiting;
+    bool backend_silent; /* in this round of looks a call went unanswered */
+};
 
 void *queue_thread(void *service);     /* queue.c */
 void *reconcile_thread(void *service); /* reconcile.c */
@@ -72,9 +67,28 @@ void queue_wake(struct service *service);
 bool queue_launch_failed(struct service *service, const struct run *run, enum failure_code code,
                          const char *why, bool counts);
 
+/* Asks again for the job of a launch that isn't known to have led to one, under the same
+ * attempt. False when its token can't be had again. */
+bool queue_launch_again(struct service *service, const struct run *run);
+
 /* Ends a run on our own account, as long as it is where `run` says: same state, same attempt.
  * False when somebody else was first. */
 bool service_end_run(struct service *service, const struct run *run, const struct run_end *end);
+
+bool service_is_stopping(struct service *service);
+
+/* Tells people what became of a run's job (notes.c). */
+void note_end(struct service *service, struct id run, int attempt, const struct run_end *end);
+
+/* look.c */
+void look_at_job(struct service *service, const struct run *run);
+void look_at_run(struct service *service, const struct run *run, int64_t now_ms);
+void look_at_deadline(struct service *service, const struct run *run, int64_t now_ms);
+void look_after_restart(struct service *service, const struct run *run, int64_t now_ms);
+
+/* Stops jobs that no run needs, reports those of runs unknown (orphans.c). False when the
+ * launcher keeps no list. */
+bool orphans_sweep(struct service *service);
 
 /* Settles every launch and run that the last process left under way. */
 int reconcile_after_restart(struct service *service, struct err *err) CHECKED;
