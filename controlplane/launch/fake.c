@@ -22,6 +22,7 @@
 #define CALLERS 8
 #define USER_AGENT "dispatch-fake-runner/" DISPATCH_VERSION
 #define IDLE_WAIT_MS 60000
+#define NOTES_MAX_BYTES 4096 /* about; for tests */
 
 struct fake {
     pthread_mutex_t lock;
@@ -248,41 +249,56 @@ static int fake_open(const struct config *config, launcher_changed_fn changed,
 
 /* --- The backend's calls -------------------------------------------------------------- */
 
-/* The answer to a start of a job that wasn't asked for before. */
-static int first_start(struct fake *fake, const struct job_spec *spec, struct err *err)
+static void begin(struct fake *fake, struct fake_job *job, int64_t timeout_s)
 {
-    struct fake_job *job = fake_job_new(spec);
-    enum fake_start start = job->script.start;
-
-    if (start == FAKE_START_ERROR || spec->attempt <= job->script.start_errors) {
-        fake_job_free(job);
-        return err_set(err, ERR_UPSTREAM, "the start fails as asked");
-    }
-    if (start != FAKE_START_TIMEOUT)
-        fake_job_begin(job, spec->timeout_s, clock_monotonic_ms());
-    fake_table_add(&fake->table, job);
+    fake_job_begin(job, timeout_s, clock_monotonic_ms());
     fake_table_schedule(&fake->table, job);
     (void)pthread_cond_signal(&fake->timers_changed);
-    if (start != FAKE_START_OK)
+}
+
+/* The answer to one more start. */
+static int answer_start(struct fake *fake, struct fake_job *job, const struct job_spec *spec,
+                        struct err *err)
+{
+    const struct fake_script *script = &job->script;
+    enum fake_start start = script->start;
+    int asked = ++job->times_asked - script->start_away;
+    int unanswered = start == FAKE_START_OK ? script->start_timeouts : 1;
+
+    if (asked <= 0)
+        return err_set(err, ERR_UNAVAILABLE, "the backend is away as asked");
+    if (job->state == FAKE_ASKED && !(asked == 1 && start == FAKE_START_TIMEOUT))
+        begin(fake, job, spec->timeout_s);
+    if (asked <= unanswered)
         return err_set(err, ERR_TIMEOUT, "the start goes unanswered as asked");
     return 0;
+}
+
+/* A job that wasn't asked for before; NULL when it fails to start. */
+static struct fake_job *add_job(struct fake *fake, const struct job_spec *spec, struct err *err)
+{
+    struct fake_job *job = fake_job_new(spec);
+
+    if (job->script.start == FAKE_START_ERROR || spec->attempt <= job->script.start_errors) {
+        fake_job_free(job);
+        err_set(err, ERR_UPSTREAM, "the start fails as asked");
+        return NULL;
+    }
+    fake_table_add(&fake->table, job);
+    return job;
 }
 
 static int fake_start(void *self, const struct job_spec *spec, char **out_ref, struct err *err)
 {
     struct fake *fake = self;
     struct fake_job *job;
-    int result = 0;
+    int result;
 
     (void)pthread_mutex_lock(&fake->lock);
     job = fake_table_find(&fake->table, spec->run, spec->attempt);
-    if (!job) {
-        result = first_start(fake, spec, err);
-    } else if (job->state == FAKE_ASKED) {
-        fake_job_begin(job, spec->timeout_s, clock_monotonic_ms());
-        fake_table_schedule(&fake->table, job);
-        (void)pthread_cond_signal(&fake->timers_changed);
-    }
+    if (!job)
+        job = add_job(fake, spec, err);
+    result = job ? answer_start(fake, job, spec, err) : -1;
     (void)pthread_mutex_unlock(&fake->lock);
     if (result == 0)
         *out_ref = xstrdup(job_ref_make(spec->run, spec->attempt).text);
@@ -313,6 +329,10 @@ static int fake_poll(void *self, const char *ref, struct job_view *out, struct e
         out->exit_code = job->exit_code;
         out->reason = job->reason;
         outcome_set_detail(out, job->detail ? job->detail : "");
+    } else if (job && fake_job_is_waiting(job, clock_monotonic_ms())) {
+        out->phase = JOB_STARTING;
+        out->waiting = true;
+        outcome_set_detail(out, "it waits as asked");
     } else if (job && (job->state == FAKE_BEGUN || job->state == FAKE_CLAIMED)) {
         out->phase = JOB_RUNNING;
     }
@@ -366,6 +386,8 @@ static int fake_logs(void *self, const char *ref, size_t limit_bytes, struct buf
     job = find(fake, ref);
     for (int i = 0; job && i < job->times_begun; i++)
         buf_append_str(&text, "started\n");
+    if (job && job->notes.size)
+        buf_append(&text, job->notes.data, job->notes.size);
     if (job && fake_job_is_over(job))
         buf_append_str(&text, "ended\n");
     (void)pthread_mutex_unlock(&fake->lock);
@@ -374,6 +396,34 @@ static int fake_logs(void *self, const char *ref, size_t limit_bytes, struct buf
     skip = text.size > limit_bytes ? text.size - limit_bytes : 0;
     if (text.size)
         buf_append(out, text.data + skip, text.size - skip);
+    return 0;
+}
+
+/* They stand in its log. */
+static void fake_note(void *self, const char *ref, const char *reason, const char *sentence)
+{
+    struct fake *fake = self;
+    struct fake_job *job;
+
+    (void)pthread_mutex_lock(&fake->lock);
+    job = find(fake, ref);
+    if (job && job->notes.size < NOTES_MAX_BYTES)
+        buf_printf(&job->notes, "%s: %s\n", reason, sentence);
+    (void)pthread_mutex_unlock(&fake->lock);
+}
+
+static int fake_list(void *self, launcher_job_fn each, void *ctx, struct err *err)
+{
+    struct fake *fake = self;
+
+    (void)err;
+    (void)pthread_mutex_lock(&fake->lock);
+    for (size_t i = 0; i < fake->table.n_buckets; i++)
+        for (const struct fake_job *job = fake->table.buckets[i]; job;
+             job = job->next_in_bucket)
+            if (job->times_begun && job->state != FAKE_LOST)
+                each(ctx, job->run, job->attempt, job_ref_make(job->run, job->attempt).text);
+    (void)pthread_mutex_unlock(&fake->lock);
     return 0;
 }
 
@@ -386,4 +436,6 @@ const struct launcher_ops fake_launcher = {
     .stop = fake_stop,
     .forget = fake_forget,
     .logs = fake_logs,
+    .note = fake_note,
+    .list = fake_list,
 };

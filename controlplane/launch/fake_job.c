@@ -35,12 +35,18 @@ void fake_job_free(struct fake_job *job)
     if (!job)
         return;
     release_strings(job);
+    buf_done(&job->notes);
     free(job);
 }
 
 bool fake_job_is_over(const struct fake_job *job)
 {
     return job->state == FAKE_ENDED || job->state == FAKE_LOST;
+}
+
+bool fake_job_is_waiting(const struct fake_job *job, int64_t now_ms)
+{
+    return job->state == FAKE_BEGUN && now_ms < job->begin_ms;
 }
 
 static bool hears_stop(const struct fake_job *job)
@@ -84,7 +90,8 @@ void fake_job_begin(struct fake_job *job, int64_t timeout_s, int64_t now_ms)
 {
     job->state = FAKE_BEGUN;
     job->times_begun++;
-    job->act_ms = now_ms + job->script.claim_ms;
+    job->begin_ms = now_ms + job->script.waiting_ms;
+    job->act_ms = job->begin_ms + job->script.claim_ms;
     job->deadline_ms = timeout_s > 0 ? now_ms + timeout_s * 1000 : 0;
 }
 

@@ -30,6 +30,9 @@ struct fake_job {
     bool reporting;       /* the end is decided and must get home */
     bool told_to_stop;
     int times_begun;
+    int times_asked;
+    int64_t begin_ms; /* until then it waits for others */
+    struct buf notes;
     int heartbeat_s;
     int64_t act_ms; /* the claim, later the end */
     int64_t heartbeat_ms;
@@ -55,6 +58,7 @@ void fake_job_free(struct fake_job *job);
 DEFINE_SCOPED(fake_job)
 
 bool fake_job_is_over(const struct fake_job *job);
+bool fake_job_is_waiting(const struct fake_job *job, int64_t now_ms);
 
 /* When fake_job_step has something to do; INT64_MAX: never. */
 int64_t fake_job_due_ms(const struct fake_job *job);

@@ -87,6 +87,12 @@ static void read_word(struct word word, struct fake_script *out)
         read_number(value, &out->run_ms);
     else if (has_value(word, "start_errors", &value))
         read_number(value, &out->start_errors);
+    else if (has_value(word, "start_away", &value))
+        read_number(value, &out->start_away);
+    else if (has_value(word, "start_timeouts", &value))
+        read_number(value, &out->start_timeouts);
+    else if (has_value(word, "waiting_ms", &value))
+        read_number(value, &out->waiting_ms);
     else if (has_value(word, "end", &value))
         read_end(value, out);
     else if (has_value(word, "start", &value)) {

@@ -23,6 +23,9 @@
  *     start=timeout       the first start goes unanswered and nothing was started
  *     start=timeout_committed   the first start goes unanswered, yet the job runs
  *     start_errors=2      the starts of the first two attempts fail
+ *     start_away=3        the first three starts find the backend away
+ *     start_timeouts=3    the first three starts go unanswered, yet the job runs
+ *     waiting_ms=50       the job waits so long for others before it begins
  *     stubborn            doesn't listen to TERM, only to KILL
  *     pr=URL              the pull request that a completed run reports
  *
@@ -54,6 +57,9 @@ struct fake_script {
     enum fake_end end;
     enum fake_start start;
     int start_errors;
+    int start_away;
+    int start_timeouts;
+    int waiting_ms;
     int claim_ms;
     int run_ms;
     bool stubborn;

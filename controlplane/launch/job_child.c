@@ -9,6 +9,7 @@
 
 #include "launch/job_env.h"
 #include "launch/job_lock.h"
+#include "launch/work_dir.h"
 #include "process/process.h"
 
 /* A pipe that holds the token: it can be read once, and only by who has the descriptor. */
@@ -45,7 +46,7 @@ static int make_insides(int dir, struct err *err)
     static const char *const insides[] = {JOB_CHILD_WORK, JOB_CHILD_TMP};
 
     for (size_t i = 0; i < ARRAY_SIZE(insides); i++)
-        if (mkdirat(dir, insides[i], 0700) < 0 && errno != EEXIST)
+        if (mkdirat(dir, insides[i], JOB_DIR_MODE) < 0 && errno != EEXIST)
             return err_set_errno(err, errno, "making %s", insides[i]);
     return 0;
 }

@@ -15,6 +15,9 @@ static const char *const passed[] = {
     "https_proxy",
     "all_proxy",
     "no_proxy",
+    "DISPATCH_AGENT_UID",
+    "DISPATCH_SANDBOX_READABLE",
+    "DISPATCH_MODEL_PRICES",
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -29,6 +32,11 @@ static const char *const passed[] = {
     "MISTRAL_API_KEY",
     "DEEPSEEK_API_KEY",
     "XAI_API_KEY",
+    "OPENROUTER_BASE_URL",
+    "GROQ_BASE_URL",
+    "MISTRAL_BASE_URL",
+    "DEEPSEEK_BASE_URL",
+    "XAI_BASE_URL",
 };
 
 #define OURS_MAX 16

@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 static const struct launcher_ops *const backends[] = {
+    &kubernetes_launcher,
     &process_launcher,
     &fake_launcher,
 };

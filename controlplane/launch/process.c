@@ -213,7 +213,7 @@ static int make_job_dir(const struct local *local, const char *ref, struct err *
 {
     int dir;
 
-    if (mkdirat(local->work.fd, ref, 0700) < 0 && errno != EEXIST)
+    if (mkdirat(local->work.fd, ref, JOB_DIR_MODE) < 0 && errno != EEXIST)
         return err_set_errno(err, errno, "making %s", ref);
     dir = work_dir_open_job(&local->work, ref);
     if (dir < 0)

@@ -21,7 +21,7 @@ static int make_dirs(const char *path, struct err *err)
                                  strerror(errno));
         *at = '/';
     }
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+    if (mkdir(path, JOB_DIR_MODE) < 0 && errno != EEXIST)
         return err_set_field(err, "work_dir", "can't make %s: %s", path, strerror(errno));
     return 0;
 }

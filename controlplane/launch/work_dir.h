@@ -7,6 +7,9 @@
  * The directory that the jobs of the process backend have theirs in, and reading what is in
  * a job's directory: the runs write there, so nothing of it is trusted.
  */
+/* Passed through by an agent that is a user of its own; what lies inside stays closed. */
+#define JOB_DIR_MODE 0711
+
 struct work_dir {
     char *path; /* absolute */
     int fd;     /* -1: not open */

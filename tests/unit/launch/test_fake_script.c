@@ -33,13 +33,17 @@ static void test_each_word_is_heard(void **state)
 
     (void)state;
     fake_script_read("claim_ms=7\trun_ms=20\nend=failed start=timeout_committed "
-                     "start_errors=2 stubborn pr=https://x/1",
+                     "start_errors=2 start_away=3 start_timeouts=4 waiting_ms=9 stubborn "
+                     "pr=https://x/1",
                      &script);
     assert_int_equal(script.claim_ms, 7);
     assert_int_equal(script.run_ms, 20);
     assert_int_equal(script.end, FAKE_FAILED);
     assert_int_equal(script.start, FAKE_START_TIMEOUT_COMMITTED);
     assert_int_equal(script.start_errors, 2);
+    assert_int_equal(script.start_away, 3);
+    assert_int_equal(script.start_timeouts, 4);
+    assert_int_equal(script.waiting_ms, 9);
     assert_true(script.stubborn);
     assert_string_equal(script.pr_url, "https://x/1");
     fake_script_done(&script);

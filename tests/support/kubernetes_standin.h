@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SUPPORT_KUBERNETES_STANDIN_H
+#define SUPPORT_KUBERNETES_STANDIN_H
+#include <sys/types.h>
+
+#include "json/json.h"
+
+/*
+ * The stand-in for a Kubernetes API server (kubernetes-standin/README.md) as a child of a test
+ * program, with a kubeconfig that leads to it. Functions fail the test when something goes
+ * wrong.
+ */
+struct kubernetes_standin {
+    pid_t pid;
+    int port;
+    struct net *net;
+    char *kubeconfig; /* a path */
+};
+
+/* In a directory that exists. `flags` end with NULL and may be NULL. */
+void kubernetes_standin_start(struct kubernetes_standin *out, const char *dir,
+                              const char *const *flags);
+void kubernetes_standin_stop(struct kubernetes_standin *standin);
+
+/* Its own entrance: POST of a JSON text, GET; the answer, for the caller to free, may be NULL.
+ */
+void kubernetes_standin_post(struct kubernetes_standin *standin, const char *path,
+                             const char *json);
+/* For so long it refuses connections; it does when this returns. */
+void kubernetes_standin_down(struct kubernetes_standin *standin, int for_ms);
+cJSON *kubernetes_standin_get(struct kubernetes_standin *standin, const char *path);
+/* Any call of the Kubernetes API; the answer is the caller's. */
+cJSON *kubernetes_standin_call(struct kubernetes_standin *standin, const char *method,
+                               const char *path, const char *json);
+#endif

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "launcher_world.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/alloc.h"
+#include "crypto/random.h"
+#include "kubernetes_standin.h"
+#include "json/json.h"
+
+/* Where a job is a shell that reads what to do. */
+#define SHELL_SCRIPTS                                                                          \
+    .scripts = {[QUICK] = "exit 0",                                                            \
+                [FAILING] = "exit 3",                                                          \
+                [LONG] = "sleep 1000 & trap 'exit 4' TERM; echo ready; wait",                  \
+                [STUBBORN] = "trap '' TERM; echo ready; while :; do sleep 0.1; done"},         \
+    .failing_exit_code = 3, .survives_reopening = true, .says_ready = true
+
+const struct backend process = {
+    .name = "process",
+    SHELL_SCRIPTS,
+};
+
+const struct backend fake = {
+    .name = "fake",
+    .scripts = {[QUICK] = "run_ms=2",
+                [FAILING] = "end=failed",
+                [LONG] = "run_ms=1000000",
+                [STUBBORN] = "run_ms=1000000 stubborn"},
+    .failing_exit_code = 1,
+};
+
+/* --- Kubernetes: its API server is a child of ours --------------------------------------- */
+
+static void prepare_cluster(struct world *world)
+{
+    const char *const flags[] = {"--run-command", world->config.runner, NULL};
+    struct config_kubernetes *settings = &world->config.kubernetes;
+
+    world->standin = xcalloc(1, sizeof(*world->standin));
+    kubernetes_standin_start(world->standin, world->dir, flags);
+    *settings = (struct config_kubernetes){
+        .kubeconfig = xstrdup(world->standin->kubeconfig),
+        .image = xstrdup("example.com/runner:1"),
+        .qps = 10000,
+        .burst = 10000,
+        .connections = 16,
+        .ttl_s = 3600,
+        .stop_grace_s = 2,
+        .schedule_timeout_s = 600,
+        .start_timeout_s = 300,
+    };
+    world->config.public_url = xstrdup(HOME_URL);
+}
+
+static void clean_cluster(struct world *world)
+{
+    kubernetes_standin_stop(world->standin);
+    free(world->standin);
+    free(world->config.kubernetes.kubeconfig);
+    free(world->config.kubernetes.image);
+    free(world->config.public_url);
+}
+
+const struct backend kubernetes = {
+    .name = "kubernetes",
+    SHELL_SCRIPTS,
+    .prepare = prepare_cluster,
+    .clean = clean_cluster,
+};
+
+/* --- The world ------------------------------------------------------------------------ */
+
+/* The stand-in for dispatch-runner: says that it began, then does what the file for its run
+ * holds. */
+static const char runner_script[] = "#!/bin/sh\n"
+                                    "echo started\n"
+                                    ". \"$(dirname \"$0\")/do-$DISPATCH_RUN_ID\"\n";
+
+static void on_changed(void *ctx, struct id run, int attempt)
+{
+    struct world *world = ctx;
+
+    (void)run;
+    (void)attempt;
+    atomic_fetch_add(&world->changes, 1);
+}
+
+void open_launcher(struct world *world)
+{
+    struct err err = {0};
+
+    world->launcher =
+        launcher_open(world->backend->name, &world->config, on_changed, world, &err);
+    assert_made(world->launcher, err);
+}
+
+void reopen(struct world *world)
+{
+    launcher_free(TAKE(world->launcher));
+    open_launcher(world);
+}
+
+struct world *world_prepare(const struct backend *backend)
+{
+    struct world *world = xcalloc(1, sizeof(*world));
+
+    json_setup();
+    world->backend = backend;
+    world->dir = test_dir_new();
+    world->token = secret_new(TOKEN);
+    world->config.runner = xasprintf("%s/runner", world->dir);
+    world->config.work_dir = xasprintf("%s/var/work", world->dir);
+    test_file_write(world->dir, "runner", runner_script);
+    assert_int_equal(chmod(world->config.runner, 0755), 0);
+    if (backend->prepare)
+        backend->prepare(world);
+    return world;
+}
+
+struct world *world_new(const struct backend *backend)
+{
+    struct world *world = world_prepare(backend);
+
+    open_launcher(world);
+    return world;
+}
+
+struct world *world_of(void **state)
+{
+    return world_new(*state);
+}
+
+void world_free(struct world *world)
+{
+    launcher_free(world->launcher);
+    if (world->backend->clean)
+        world->backend->clean(world);
+    test_dir_remove(world->dir);
+    free(world->dir);
+    free(world->config.runner);
+    free(world->config.work_dir);
+    secret_free(world->token);
+    free(world);
+}
+
+/* --- Jobs ----------------------------------------------------------------------------- */
+
+struct id new_run(void)
+{
+    return id_make(clock_wall_ms(), random_u64());
+}
+
+struct id run_doing(struct world *world, const char *script)
+{
+    struct id run = new_run();
+    char text[ID_TEXT_SIZE];
+    scoped_str name = NULL;
+
+    id_text(run, text);
+    name = xasprintf("do-%s", text);
+    test_file_write(world->dir, name, script);
+    return run;
+}
+
+int try_start(struct world *world, struct id run, const char *script, char **out_ref,
+              struct err *err)
+{
+    struct job_spec spec = {
+        .run = run,
+        .attempt = 1,
+        .url = world->backend == &fake ? NULL : HOME_URL,
+        .task_token = world->token,
+        .repo = "octo/hello",
+        .agent = "command",
+        .timeout_s = 3600,
+        .script = script,
+    };
+
+    return launcher_start(world->launcher, &spec, out_ref, err);
+}
+
+char *start_again(struct world *world, struct id run, const char *script)
+{
+    struct err err = {0};
+    char *ref = NULL;
+
+    assert_ok(try_start(world, run, script, &ref, &err), err);
+    return ref;
+}
+
+char *start_script(struct world *world, const char *script)
+{
+    return start_again(world, run_doing(world, script), script);
+}
+
+char *start(struct world *world, enum kind kind)
+{
+    return start_script(world, world->backend->scripts[kind]);
+}
+
+struct job_view view_of(struct world *world, const char *ref)
+{
+    struct job_view view = {0};
+    struct err err = {0};
+
+    assert_ok(launcher_poll(world->launcher, ref, &view, &err), err);
+    return view;
+}
+
+enum job_phase phase_of(struct world *world, const char *ref)
+{
+    return view_of(world, ref).phase;
+}
+
+void stop(struct world *world, const char *ref)
+{
+    struct err err = {0};
+
+    assert_ok(launcher_stop(world->launcher, ref, &err), err);
+}
+
+struct job_view await_end(struct world *world, const char *ref)
+{
+    struct job_view view = {0};
+
+    wait_until((view = view_of(world, ref)).phase == JOB_ENDED, SOON_MS);
+    return view;
+}
+
+int times_in(const char *text, const char *word)
+{
+    int times = 0;
+
+    for (; text && (text = strstr(text, word)); text += strlen(word))
+        times++;
+    return times;
+}
+
+char *logs_of(struct world *world, const char *ref, size_t limit)
+{
+    scoped_buf logs = {0};
+    struct err err = {0};
+
+    assert_ok(launcher_logs(world->launcher, ref, limit, &logs, &err), err);
+    return buf_take(&logs);
+}
+
+/* Every execution writes one line; both backends keep it. */
+int executions(struct world *world, const char *ref)
+{
+    scoped_str logs = logs_of(world, ref, 65536);
+
+    return times_in(logs, "started\n");
+}
+
+bool has_logged(struct world *world, const char *ref, const char *word)
+{
+    scoped_str logs = logs_of(world, ref, 65536);
+
+    return times_in(logs, word) > 0;
+}
+
+void await_started(struct world *world, const char *ref)
+{
+    wait_until(executions(world, ref) > 0, SOON_MS);
+    if (world->backend->says_ready)
+        wait_until(has_logged(world, ref, "ready\n"), SOON_MS);
+}
