@@ -7,6 +7,7 @@
 #include "service/service.h"
 #include "store/db.h"
 #include "store/token_store.h"
+#include "store/vault.h"
 
 /*
  * What every handler gets: the program's parts, borrowed, and who is asking.
@@ -17,6 +18,7 @@ struct app {
     struct token_store *tokens;
     struct github *github;
     struct service *service;
+    const struct vault *vault;
     const struct httpd *httpd; /* NULL until it listens */
     int64_t started_ms;
 };
@@ -58,10 +60,22 @@ int dispatch_task(struct app *app, struct request *req, cJSON **out, struct err 
 int show_task(struct app *app, struct request *req, cJSON **out, struct err *err);
 int list_tasks(struct app *app, struct request *req, cJSON **out, struct err *err);
 int stop_task(struct app *app, struct request *req, cJSON **out, struct err *err);
+int list_history(struct app *app, struct request *req, cJSON **out, struct err *err);
+
+/* submit.c */
+int submit_task(struct app *app, struct request *req, cJSON **out, struct err *err);
+int retry_task(struct app *app, struct request *req, cJSON **out, struct err *err);
+
+/* agents.c */
+int create_agent(struct app *app, struct request *req, cJSON **out, struct err *err);
+int list_agents(struct app *app, struct request *req, cJSON **out, struct err *err);
+int show_agent(struct app *app, struct request *req, cJSON **out, struct err *err);
+int stop_agent(struct app *app, struct request *req, cJSON **out, struct err *err);
 
 /* runner.c */
 int claim_run(struct app *app, struct request *req, cJSON **out, struct err *err);
 int give_git_token(struct app *app, struct request *req, cJSON **out, struct err *err);
+int give_tool_headers(struct app *app, struct request *req, cJSON **out, struct err *err);
 int add_events(struct app *app, struct request *req, cJSON **out, struct err *err);
 int heartbeat(struct app *app, struct request *req, cJSON **out, struct err *err);
 int complete_run(struct app *app, struct request *req, cJSON **out, struct err *err);

@@ -71,6 +71,12 @@ static void put_runs(struct buf *out, const struct service_gauges *gauges)
                gauges->launched);
     put_metric(out, "dispatch_launch_failures_total", "counter", "Launches that failed.",
                gauges->launch_failures);
+    put_metric(out, "dispatch_launching_paused", "gauge",
+               "1 while the launcher's backend does not answer.", gauges->launching_paused);
+    put_metric(out, "dispatch_orphan_jobs_stopped_total", "counter",
+               "Jobs that were stopped because no run needed them.", gauges->orphans);
+    put_metric(out, "dispatch_stranger_jobs", "gauge",
+               "Jobs in the backend of runs that the store does not know.", gauges->strangers);
     buf_append_str(out, "# HELP dispatch_runs_ended_total Runs that ended, by status.\n"
                         "# TYPE dispatch_runs_ended_total counter\n");
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++)

@@ -5,12 +5,22 @@
 const struct route public_routes[] = {
     {HTTP_POST, "/dispatchTask", SCOPE_DISPATCH, ROUTE_INLINE, dispatch_task, "Queue a run against the token's repository"},
 
+    {HTTP_POST, "/api/tasks/submit", SCOPE_TASKS, 0, submit_task, "Queue a run against a repository"},
+    {HTTP_POST, "/api/tasks", SCOPE_TASKS, 0, submit_task, "The same"},
     {HTTP_GET, "/api/tasks", SCOPE_TASKS, 0, list_tasks, "Runs, newest first"},
+    {HTTP_GET, "/api/tasks/history", SCOPE_TASKS, 0, list_history, "Ended runs, newest first"},
     {HTTP_GET, "/api/tasks/{task_id}/status", SCOPE_TASKS, 0, show_task, "Where one run stands"},
     {HTTP_POST, "/api/tasks/{task_id}/stop", SCOPE_TASKS, ROUTE_NO_BODY, stop_task, "End a run"},
+    {HTTP_POST, "/api/tasks/{task_id}/retry", SCOPE_TASKS, ROUTE_NO_BODY, retry_task, "Try a failed run again"},
+
+    {HTTP_POST, "/api/v1/agents", SCOPE_TASKS, ROUTE_V1_ERRORS, create_agent, "Queue an agent run"},
+    {HTTP_GET, "/api/v1/agents", SCOPE_TASKS, ROUTE_V1_ERRORS, list_agents, "Agent runs, newest first"},
+    {HTTP_GET, "/api/v1/agents/{id}", SCOPE_TASKS, ROUTE_V1_ERRORS, show_agent, "One agent run"},
+    {HTTP_POST, "/api/v1/agents/{id}/stop", SCOPE_TASKS, ROUTE_V1_ERRORS | ROUTE_NO_BODY, stop_agent, "End an agent run"},
 
     {HTTP_POST, "/runner/v1/claim", SCOPE_RUNNER, 0, claim_run, "A runner takes its run"},
     {HTTP_POST, "/runner/v1/git-token", SCOPE_RUNNER, ROUTE_NO_BODY, give_git_token, "A token for the run's repository"},
+    {HTTP_POST, "/runner/v1/tool-headers", SCOPE_RUNNER, ROUTE_NO_BODY, give_tool_headers, "The headers that the run's tools are called with"},
     {HTTP_POST, "/runner/v1/events", SCOPE_RUNNER, 0, add_events, "What happened in the run"},
     {HTTP_POST, "/runner/v1/heartbeat", SCOPE_RUNNER, ROUTE_NO_BODY, heartbeat, "The runner lives; should it stop?"},
     {HTTP_POST, "/api/callbacks/complete", SCOPE_RUNNER, 0, complete_run, "A runner reports the end"},

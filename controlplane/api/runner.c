@@ -3,14 +3,15 @@
 #include <string.h>
 
 #include "api/app.h"
+#include "api/claim.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "service/dispatch.h"
 #include "store/event_store.h"
+#include "store/run_details.h"
 #include "store/run_store.h"
 
-#define HEARTBEAT_MAX_S 10
-#define HEARTBEATS_TO_BE_LOST 3 /* so many have to go missing, where whole seconds allow it */
 #define RUNNER_ID_MAX 128
 #define EVENTS_PER_BATCH_MAX 256
 #define EVENT_BYTES_MAX 65536
@@ -42,57 +43,21 @@ static int check_runner_id(const char *text, struct err *err)
     return 0;
 }
 
-static int64_t heartbeat_s(const struct config *config)
-{
-    int64_t every_s = config->lost_after_s / HEARTBEATS_TO_BE_LOST;
-
-    return every_s < 1 ? 1 : every_s > HEARTBEAT_MAX_S ? HEARTBEAT_MAX_S : every_s;
-}
-
-static cJSON *limits_json(const struct config *config)
-{
-    return jobj({"timeout_s", jint(config->run_timeout_s)},
-                {"heartbeat_s", jint(heartbeat_s(config))});
-}
-
-static cJSON *flags_json(void)
-{
-    return jobj({"auto_create_pr", jbool(true)}, {"blank_workspace", jbool(false)});
-}
-
-/* Everything the runner needs, and no secret. */
-static cJSON *claim_json(const struct config *config, const struct run *run)
-{
-    scoped_str clone_url = xasprintf("%s/%s.git", config->github_server_url, run->repo);
-    bool is_command = strcmp(run->agent, "command") == 0;
-    char id[ID_TEXT_SIZE];
-
-    id_text(run->id, id);
-    return jobj(
-        {"run_id", jstr(id)}, {"attempt", jint(run->attempt)}, {"repo", jstr(run->repo)},
-        {"clone_url", jstr(clone_url)}, {"github_api_url", jstr(config->github_api_url)},
-        {"base_branch", jstr(run->base_branch)}, {"prompt", jstr(run->prompt)},
-        {"agent", jstr(run->agent)}, {"model", jstr(run->model)},
-        {"provider", jstr(run->provider)}, {"mode", jstr(run->mode ? run->mode : "execute")},
-        {"title", jstr(run->title)}, {"ticket_id", jstr(run->ticket_id)},
-        {"ticket_summary", jstr(run->ticket_summary)},
-        {"test_command", jstr(run->test_command)},
-        {"agent_command", is_command ? jstr(config->agent_command) : NULL},
-        {"flags", flags_json()}, {"tools", json_array(NULL, 0)},
-        {"agents", json_array(NULL, 0)}, {"limits", limits_json(config)},
-        {"bot", jobj({"name", jstr(config->bot_name)}, {"email", jstr(config->bot_email)})});
-}
-
 int claim_run(struct app *app, struct request *req, cJSON **out, struct err *err)
 {
     const struct principal *runner = principal_of(req);
     const struct run *run = runner->run;
     struct claim_body body = {0};
+    struct options options;
+    scoped_run_details details = {0};
+    scoped_json document = NULL;
     int64_t now_ms = clock_wall_ms();
     char id[ID_TEXT_SIZE];
 
     if (json_read(request_body(req), claim_fields, &body, err) < 0
         || check_runner_id(body.runner_id, err) < 0
+        || run_details_load(app->db, run->id, &details, err) < 0
+        || options_read(details.options, &options, &document, err) < 0
         || run_store_claim(app->db, run->id, runner->attempt, body.runner_id, now_ms,
                            now_ms + (app->config->run_timeout_s + RUN_GRACE_S) * 1000, err)
                < 0)
@@ -100,12 +65,22 @@ int claim_run(struct app *app, struct request *req, cJSON **out, struct err *err
     id_text(run->id, id);
     log_info("run claimed", KV("run", id), KV("attempt", runner->attempt),
              KV("runner", body.runner_id));
-    *out = claim_json(app->config, run);
+    if (run->status == RUN_LAUNCHING) /* not for a repeat */
+        service_note(app->service, run->id, runner->attempt, "Claimed",
+                     "the runner has claimed the run");
+    *out = claim_json(app->config, run, &options);
     return 200;
 }
 
-/* --- Git token
+/* --- Secrets that the claim doesn't have
  * -------------------------------------------------------------------------------------- */
+
+static int check_running(const struct run *run, struct err *err)
+{
+    if (run->status == RUN_RUNNING)
+        return 0;
+    return err_set_code(err, ERR_CONFLICT, "not_running", "the run is not running");
+}
 
 static int ask_git_token(struct app *app, const struct run *run, cJSON **out, struct err *err)
 {
@@ -126,8 +101,11 @@ int give_git_token(struct app *app, struct request *req, cJSON **out, struct err
     const struct run *run = principal_of(req)->run;
     int status;
 
-    if (run->status != RUN_RUNNING)
-        return err_set_code(err, ERR_CONFLICT, "not_running", "the run is not running");
+    if (check_running(run, err) < 0)
+        return -1;
+    if (!run->repo)
+        return err_set_code(err, ERR_CONFLICT, "no_repository",
+                            "the run is in a blank workspace: it has no repository");
     if (atomic_fetch_add(&waiting, 1) >= GIT_TOKEN_CALLS_MAX) {
         (void)err_set_code(err, ERR_UNAVAILABLE, "busy", "too many runners wait for GitHub");
         err->retry_after_s = 1;
@@ -137,6 +115,40 @@ int give_git_token(struct app *app, struct request *req, cJSON **out, struct err
     }
     atomic_fetch_sub(&waiting, 1);
     return status;
+}
+
+/* {TOOL: {NAME: VALUE}} as it was sealed when the run was queued; empty when there is none. */
+static cJSON *open_headers(const struct app *app, struct id run, const uint8_t *sealed,
+                           size_t size, struct err *err)
+{
+    scoped_str context = dispatch_headers_context(run);
+    scoped(secret) text = NULL;
+
+    if (!sealed)
+        return json_object(NULL, 0);
+    text = vault_unseal(app->vault, context, sealed, size, err);
+    if (text)
+        return json_parse(secret_reveal(text), strlen(secret_reveal(text)), err);
+    err->kind = ERR_INTERNAL; /* nothing that a runner could do about it */
+    return NULL;
+}
+
+int give_tool_headers(struct app *app, struct request *req, cJSON **out, struct err *err)
+{
+    const struct run *run = principal_of(req)->run;
+    uint8_t *sealed = NULL;
+    size_t size = 0;
+    cJSON *headers;
+
+    if (check_running(run, err) < 0
+        || run_details_secret(app->db, run->id, &sealed, &size, err) < 0)
+        return -1;
+    headers = open_headers(app, run->id, sealed, size, err);
+    free(sealed);
+    if (!headers)
+        return -1;
+    *out = jobj({"tools", headers});
+    return 200;
 }
 
 /* --- Events
@@ -236,6 +248,34 @@ static int read_batch(const cJSON *body, struct batch *batch, struct err *err)
     return 0;
 }
 
+/* The url of the batch's pull request, if it has one: the caller's. */
+static char *pull_request_in(const cJSON *body)
+{
+    const cJSON *event;
+
+    cJSON_ArrayForEach(event, json_get(body, "events"))
+    {
+        const char *type = json_get_str(event, "type");
+        const char *url = json_get_str(event, "url");
+
+        if (type && url && strcmp(type, "pull_request") == 0 && strlen(url) <= URL_MAX_BYTES)
+            return xstrdup(url);
+    }
+    return NULL;
+}
+
+/* Once: a batch that comes again stores nothing. */
+static void note_pull_request(const struct app *app, const struct principal *runner,
+                              const cJSON *body)
+{
+    scoped_str url = pull_request_in(body);
+    scoped_str sentence = url ? xasprintf("the pull request is open: %s", url) : NULL;
+
+    if (sentence)
+        service_note(app->service, runner->run->id, runner->attempt, "PullRequestOpened",
+                     sentence);
+}
+
 int add_events(struct app *app, struct request *req, cJSON **out, struct err *err)
 {
     const struct principal *runner = principal_of(req);
@@ -254,6 +294,8 @@ int add_events(struct app *app, struct request *req, cJSON **out, struct err *er
     free(batch);
     if (done < 0)
         return -1;
+    if (stored > 0)
+        note_pull_request(app, runner, request_body(req));
     *out = jobj({"stored", jint(stored)});
     return 200;
 }
@@ -283,6 +325,7 @@ struct report {
     const char *pr_url;
     const char *branch_name;
     const char *summary;
+    const char *result;
     const char *error;
     const char *error_code;
     const cJSON *usage;
@@ -291,15 +334,11 @@ struct report {
 };
 
 static const struct jfield report_fields[] = {
-    JFIELD(struct report, task_id, J_REQUIRED),
-    JFIELD(struct report, status, J_REQUIRED),
-    JFIELD(struct report, pr_url, J_OPTIONAL),
-    JFIELD(struct report, branch_name, J_OPTIONAL),
-    JFIELD(struct report, summary, J_OPTIONAL),
-    JFIELD(struct report, error, J_OPTIONAL),
-    JFIELD(struct report, error_code, J_OPTIONAL),
-    JFIELD(struct report, usage, J_OPTIONAL),
-    JFIELD(struct report, draft, J_OPTIONAL),
+    JFIELD(struct report, task_id, J_REQUIRED), JFIELD(struct report, status, J_REQUIRED),
+    JFIELD(struct report, pr_url, J_OPTIONAL),  JFIELD(struct report, branch_name, J_OPTIONAL),
+    JFIELD(struct report, summary, J_OPTIONAL), JFIELD(struct report, result, J_OPTIONAL),
+    JFIELD(struct report, error, J_OPTIONAL),   JFIELD(struct report, error_code, J_OPTIONAL),
+    JFIELD(struct report, usage, J_OPTIONAL),   JFIELD(struct report, draft, J_OPTIONAL),
     JFIELD(struct report, partial, J_OPTIONAL),
 };
 
@@ -322,6 +361,8 @@ static int check_report(const struct report *report, const struct run *run, stru
         return err_set_field(err, "status", "expected one of completed, failed, stopped");
     if (report->error_code && !failure_code_parse(report->error_code, &out->error_code))
         return err_set_field(err, "error_code", "expected one of the known failure codes");
+    if (out->error_code && out->status == RUN_COMPLETED)
+        return err_set_field(err, "error_code", "a completed run has none");
     if (out->status == RUN_FAILED && !out->error_code)
         out->error_code = FAILURE_INTERNAL; /* every failed run has one */
     if (report->usage && !cJSON_IsObject(report->usage))
@@ -332,6 +373,7 @@ static int check_report(const struct report *report, const struct run *run, stru
     return check_length("pr_url", report->pr_url, URL_MAX_BYTES, err) < 0
                    || check_length("branch_name", report->branch_name, URL_MAX_BYTES, err) < 0
                    || check_length("summary", report->summary, SENTENCE_MAX_BYTES, err) < 0
+                   || check_length("result", report->result, RESULT_MAX_BYTES, err) < 0
                    || check_length("error", report->error, SENTENCE_MAX_BYTES, err) < 0
                ? -1
                : 0;
@@ -341,11 +383,12 @@ static int check_report(const struct report *report, const struct run *run, stru
 static void hash_report(const struct report *report, const char *usage,
                         uint8_t out[SHA256_SIZE])
 {
-    scoped_json fields = jarr(jobj({"s", jstr(report->status)}, {"p", jstr(report->pr_url)},
-                                   {"b", jstr(report->branch_name)},
-                                   {"m", jstr(report->summary)}, {"e", jstr(report->error)},
-                                   {"c", jstr(report->error_code)}, {"u", jstr(usage)},
-                                   {"d", jbool(report->draft)}, {"h", jbool(report->partial)}));
+    scoped_json fields =
+        jarr(jobj({"s", jstr(report->status)}, {"p", jstr(report->pr_url)},
+                  {"b", jstr(report->branch_name)}, {"m", jstr(report->summary)},
+                  {"e", jstr(report->error)}, {"c", jstr(report->error_code)},
+                  {"u", jstr(usage)}, {"r", jstr(report->result)}, {"d", jbool(report->draft)},
+                  {"h", jbool(report->partial)}));
     scoped_str text = json_text(fields);
 
     sha256(text, strlen(text), out);
@@ -367,6 +410,7 @@ int complete_run(struct app *app, struct request *req, cJSON **out, struct err *
     end.pr_url = report.pr_url;
     end.branch_name = report.branch_name;
     end.summary = report.summary;
+    end.result = report.result;
     end.usage = usage;
     end.draft = report.draft;
     end.partial = report.partial;

@@ -3,16 +3,17 @@
 
 #include "base/alloc.h"
 
-static cJSON *result_json(const struct run *run)
+/* A failed run may have left something: a draft of what there was. */
+cJSON *run_result_json(const struct run *run, const char *text)
 {
-    if (run->status != RUN_COMPLETED && !run->pr_url && !run->branch_name)
+    if (run->status != RUN_COMPLETED && !run->pr_url && !run->branch_name && !text)
         return NULL;
     return jobj({"pr_url", jstr(run->pr_url)}, {"branch_name", jstr(run->branch_name)},
                 {"draft", jtrue(run->draft)}, {"partial", jtrue(run->partial)},
-                {"summary", jstr(run->summary)});
+                {"summary", jstr(run->summary)}, {"text", jstr(text)});
 }
 
-static const char *error_of(const struct run *run)
+const char *run_error_sentence(const struct run *run)
 {
     if (run->status != RUN_FAILED)
         return NULL; /* a failed launch that will be retried is no error of the task */
@@ -21,11 +22,13 @@ static const char *error_of(const struct run *run)
 
 static char *url_of(const struct config *config, const struct run *run)
 {
-    return xasprintf("%s/%s.git", config->github_server_url, run->repo);
+    return run->repo ? xasprintf("%s/%s.git", config->github_server_url, run->repo) : NULL;
 }
 
-cJSON *task_json(const struct config *config, const struct run *run, bool listed)
+cJSON *task_json(const struct config *config, const struct run *run,
+                 const struct run_details *details)
 {
+    bool listed = details == NULL;
     scoped_str repository_url = listed ? url_of(config, run) : NULL;
     char id[ID_TEXT_SIZE];
     int64_t created_ms = id_created_ms(run->id);
@@ -37,6 +40,8 @@ cJSON *task_json(const struct config *config, const struct run *run, bool listed
                 {"started_at", jtime(run->started_ms)}, {"completed_at", jtime(run->ended_ms)},
                 {"repository_url", jstr(repository_url)},
                 {"description", listed ? jstr(run->prompt) : NULL},
-                {"result", result_json(run)}, {"error", jstr(error_of(run))},
+                {"retry_of", jstr(run->retry_of)},
+                {"result", run_result_json(run, listed ? NULL : details->result)},
+                {"error", jstr(run_error_sentence(run))},
                 {"error_code", failed ? jstr(failure_code_name(run->error_code)) : NULL});
 }

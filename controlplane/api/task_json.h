@@ -3,9 +3,16 @@
 #define API_TASK_JSON_H
 #include "config/config.h"
 #include "model/run.h"
+#include "store/run_details.h"
 #include "json/json.h"
 
-/* A run as seeds 003 and 002 show a task: its status document, and with `listed` the
- * repository and description that an entry of the list has beside. */
-cJSON *task_json(const struct config *config, const struct run *run, bool listed) CHECKED;
+/* A run as seeds 003 and 002 show a task: its status document with `details`, and without them
+ * an entry of the list, which has the repository and the description beside. */
+cJSON *task_json(const struct config *config, const struct run *run,
+                 const struct run_details *details) CHECKED;
+
+/* What it left, NULL when that is nothing; `text` is its result or NULL. */
+cJSON *run_result_json(const struct run *run, const char *text) CHECKED;
+/* Why it failed, for people; NULL when it hasn't. */
+const char *run_error_sentence(const struct run *run);
 #endif

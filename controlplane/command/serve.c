@@ -143,7 +143,11 @@ static int serve(const struct config *config, const sigset_t *signals, char *con
     scoped(github) github = github_new(config, net, &err);
     if (!github)
         return command_quit("GitHub App", &err);
-    struct service_options service_options = {.config = config, .db = db, .tokens = tokens};
+    scoped(vault) vault = vault_open(config->database, config->encryption_key, &err);
+    if (!vault)
+        return command_quit("encryption key", &err);
+    struct service_options service_options = {
+        .config = config, .db = db, .tokens = tokens, .vault = vault};
     scoped(service) service = service_new(&service_options, &err);
     if (!service)
         return command_quit("service", &err);
@@ -151,6 +155,7 @@ static int serve(const struct config *config, const sigset_t *signals, char *con
     app.tokens = tokens;
     app.github = github;
     app.service = service;
+    app.vault = vault;
     scoped(httpd) httpd = listen_public(&app, &err);
     if (!httpd)
         return command_quit("http server", &err);

@@ -4,72 +4,12 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "model/token.h"
+#include "launched.h"
 #include "server.h"
+#include "store/run_details.h"
 #include "store/run_store.h"
 
 static const struct test_server_options quiet = {.max_workers = -1};
-
-/* A run that was launched by hand, so that the test knows its token. */
-struct launched {
-    struct test_server *server;
-    char *id_text;
-    char *task_token;
-    struct id id;
-    int attempt;
-};
-
-static void relaunch(struct launched *run)
-{
-    struct err err = {0};
-    uint8_t hash[SHA256_SIZE];
-    scoped(secret) token = task_token_make(run->id);
-
-    free(run->task_token);
-    run->task_token = xstrdup(secret_reveal(token));
-    token_hash(run->task_token, hash);
-    assert_ok(run_store_launch(run->server->db, run->id, "fake", hash, clock_wall_ms() + 60000,
-                               &run->attempt, &err),
-              err);
-}
-
-static void launch(struct launched *run, struct test_server *server, const char *prompt)
-{
-    scoped_str token = test_server_token(server, "octo/hello");
-
-    *run = (struct launched){.server = server};
-    run->id_text = test_server_dispatch(server, token, prompt);
-    assert_true(id_parse(run->id_text, &run->id));
-    relaunch(run);
-}
-
-static void launched_done(struct launched *run)
-{
-    free(run->id_text);
-    free(run->task_token);
-}
-#define scoped_launched __attribute__((cleanup(launched_done))) struct launched
-
-static int call_as(const struct launched *run, const char *token, int attempt, const char *path,
-                   const char *body, cJSON **out)
-{
-    scoped_str header = xasprintf("X-Dispatch-Attempt: %d", attempt);
-    const char *const headers[] = {header, NULL};
-
-    return test_server_call(run->server, "POST", path, token, headers, body, out);
-}
-
-static int call(const struct launched *run, const char *path, const char *body, cJSON **out)
-{
-    return call_as(run, run->task_token, run->attempt, path, body, out);
-}
-
-static int claim(const struct launched *run, const char *runner_id, cJSON **out)
-{
-    scoped_str body = xasprintf("{\"runner_id\": \"%s\"}", runner_id);
-
-    return call(run, "/runner/v1/claim", body, out);
-}
 
 static char *report_text(const struct launched *run, const char *status, const char *pr_url)
 {
@@ -282,6 +222,8 @@ static void test_reports_are_checked(void **state)
         {", \"status\": \"completed\", \"draft\": \"yes\"", 400},
         {", \"status\": \"completed\", \"usage\": 3", 400},
         {", \"status\": \"completed\", \"pr_url\": \"javascript:alert(1)\"", 400},
+        {", \"status\": \"completed\", \"result\": 3", 400},
+        {", \"status\": \"completed\", \"error_code\": \"tests_failed\"", 400},
         {", \"status\": \"failed\", \"error_code\": \"agent_failed\", \"error\": \"no\"", 200},
     };
     scoped(test_server) server = test_server_new(&quiet);
@@ -304,6 +246,70 @@ static void test_reports_are_checked(void **state)
                      200);
     assert_string_equal(json_get_str(shown, "error"), "no");
     assert_string_equal(json_get_str(shown, "error_code"), "agent_failed");
+}
+
+/* What a run was for, where that is a text; with a bound, and not in lists. */
+static void test_a_result_is_shown_on_the_runs_own_page(void **state)
+{
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+    scoped_str path = NULL;
+    scoped_str longest = xcalloc(1, RESULT_MAX_BYTES + 2);
+    scoped_str body = NULL;
+    scoped_str too_long = NULL;
+    scoped_json shown = NULL;
+    scoped_json list = NULL;
+
+    (void)state;
+    launch(&run, server, "x");
+    assert_int_equal(claim(&run, "a", NULL), 200);
+    memset(longest, 'r', RESULT_MAX_BYTES + 1);
+    too_long = xasprintf(", \"result\": \"%s\"", longest);
+    assert_int_equal(complete_with(&run, "completed", too_long), 400);
+    longest[RESULT_MAX_BYTES] = '\0';
+    body = xasprintf(", \"result\": \"%s\"", longest);
+    assert_int_equal(complete_with(&run, "completed", body), 200);
+    assert_int_equal(complete_with(&run, "completed", body), 200);
+    assert_int_equal(complete_with(&run, "completed", ", \"result\": \"another\""), 409);
+    path = xasprintf("/api/tasks/%s/status", run.id_text);
+    assert_int_equal(test_server_call(server, "GET", path, TEST_API_KEY, NULL, NULL, &shown),
+                     200);
+    assert_string_equal(json_get_str(json_get(shown, "result"), "text"), longest);
+    assert_int_equal(
+        test_server_call(server, "GET", "/api/tasks", TEST_API_KEY, NULL, NULL, &list), 200);
+    assert_null(
+        json_get(json_get(cJSON_GetArrayItem(json_get(list, "tasks"), 0), "result"), "text"));
+}
+
+/* Failing tests, a budget that was used up: the failure and the draft stand side by side. */
+static void test_a_failed_run_may_have_left_a_draft(void **state)
+{
+    static const char *const codes[] = {"tests_failed", "budget_exceeded"};
+    scoped(test_server) server = test_server_new(&quiet);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+        scoped_launched run;
+        scoped_str path = NULL;
+        scoped_str rest = xasprintf(", \"error\": \"why\", \"error_code\": \"%s\","
+                                    " \"pr_url\": \"https://github.com/o/r/pull/1\","
+                                    " \"branch_name\": \"u/x\", \"draft\": true",
+                                    codes[i]);
+        scoped_json shown = NULL;
+
+        launch(&run, server, "x");
+        assert_int_equal(claim(&run, "a", NULL), 200);
+        assert_int_equal(complete_with(&run, "failed", rest), 200);
+        path = xasprintf("/api/tasks/%s/status", run.id_text);
+        assert_int_equal(
+            test_server_call(server, "GET", path, TEST_API_KEY, NULL, NULL, &shown), 200);
+        assert_string_equal(json_get_str(shown, "status"), "failed");
+        assert_string_equal(json_get_str(shown, "error"), "why");
+        assert_string_equal(json_get_str(shown, "error_code"), codes[i]);
+        assert_string_equal(json_get_str(json_get(shown, "result"), "pr_url"),
+                            "https://github.com/o/r/pull/1");
+        assert_true(json_get_bool(json_get(shown, "result"), "draft", false));
+    }
 }
 
 static void test_token_ends_with_its_run_after_the_grace(void **state)
@@ -415,6 +421,8 @@ TEST_MAIN(cmocka_unit_test(test_claim_gives_what_the_runner_needs_and_no_secret)
           cmocka_unit_test(test_attempt_header_is_required),
           cmocka_unit_test(test_task_token_opens_nothing_else),
           cmocka_unit_test(test_first_report_wins), cmocka_unit_test(test_reports_are_checked),
+          cmocka_unit_test(test_a_result_is_shown_on_the_runs_own_page),
+          cmocka_unit_test(test_a_failed_run_may_have_left_a_draft),
           cmocka_unit_test(test_token_ends_with_its_run_after_the_grace),
           cmocka_unit_test(test_events_are_stored_once),
           cmocka_unit_test(test_events_are_checked),

@@ -278,6 +278,7 @@ static void test_launch_cut_off_by_a_restart_is_made_again(void **state)
         server->config.max_workers = 0;
         test_server_restart(server);
         wait_until(ended_as(server, id, "completed"), SOON_MS);
+        service_stop(server->service); /* its threads read the setting */
         server->config.max_workers = -1;
         test_server_restart(server);
     }

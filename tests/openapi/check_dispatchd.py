@@ -268,6 +268,116 @@ def call_tasks(caller, base, run_id):
         caller.call(base, method, path, 401, bearer="wrong")
 
 
+TASK = {"repository_url": "https://github.com/octo/hello.git", "description": "x"}
+TOOL = {"name": "search", "description": "d",
+        "parameters": {"type": "object", "properties": {"q": {"type": "string"}},
+                       "required": ["q"]},
+        "endpoint": {"url": "https://api.example.com/search", "method": "POST",
+                     "headers": {"Authorization": "Bearer abc"}}}
+SUBAGENT = {"name": "reviewer", "description": "d", "mode": "subagent", "prompt": "p",
+            "tools": {"read": True}}
+
+
+def call_submit(caller, base, server):
+    """The task surface's ways in; `server` is where repositories are."""
+    def post(expect, body, good, path="/api/tasks/submit", **more):
+        return caller.call(base, "POST", path, expect, bearer=API_KEY, body=body, good=good,
+                           **more)
+
+    task = {**TASK, "repository_url": f"{server}/octo/hello.git"}
+    post(202, task, True)
+    for path in ("/api/tasks/submit", "/api/tasks"):
+        last = post(202, {**task, "ticket_id": "T-1", "ticket_summary": "s",
+                          "test_command": "true", "base_branch": "a/b"}, True, path)
+        post(400, {}, False, path)
+        post(415, b"x", False, path, headers={"Content-Type": "text/plain"})
+        caller.call(base, "POST", path, 401, body=task, good=False)
+        caller.call(base, "POST", path, 401, body=task, bearer="wrong")
+    for change in ({"repository_url": ""}, {"repository_url": 1}, {"description": " "},
+                   {"description": "x" * 65537}, {"ticket": "x"}, {"ticket_id": ""},
+                   {"ticket_id": "x" * 129}, {"ticket_summary": "a\nb"}, {"test_command": []},
+                   {"test_command": "x" * 4097}, {"base_branch": "-x"}, {"base_branch": "a b"},
+                   {"base_branch": "x" * 245}):
+        post(400, {**task, **change}, False)
+    for change in ({"repository_url": "https://elsewhere.example/octo/hello"},
+                   {"repository_url": f"{server}/octo"}, {"base_branch": "a..b"}):
+        post(400, {**task, **change}, None)
+    return last["task_id"]
+
+
+def call_retry(caller, base, run_id):
+    """With a run that waits."""
+    def ask(path, expect, good=True, method="POST"):
+        return caller.call(base, method, path, expect, bearer=API_KEY, good=good)
+
+    ask(f"/api/tasks/{run_id}/retry", 409)
+    ask(f"/api/tasks/{run_id}/stop", 202)
+    answer = ask(f"/api/tasks/{run_id}/retry", 202)
+    caller.count("retry_of", [] if answer["retry_of"] == run_id else [str(answer)])
+    ask(f"/api/tasks/{answer['task_id']}/status", 200, method="GET")
+    ask(f"/api/tasks/{NO_RUN}/retry", 404)
+    ask("/api/tasks/x/retry", 404, False)
+    caller.call(base, "POST", f"/api/tasks/{run_id}/retry", 401, bearer="wrong")
+    ask("/api/tasks/history?limit=1", 200, method="GET")
+    ask("/api/tasks/history?status=stopped", 200, method="GET")
+    for query in ("status=running", "limit=0", "cursor=x"):
+        ask(f"/api/tasks/history?{query}", 400, False, "GET")
+    caller.call(base, "GET", "/api/tasks/history", 401, bearer="wrong")
+
+
+def call_agents(caller, base):
+    def ask(method, path, expect, good=True, body=None, **more):
+        return caller.call(base, method, "/api/v1/agents" + path, expect, bearer=API_KEY,
+                           good=good, body=body, **more)
+
+    run = {"repo": "octo/hello", "prompt": "x"}
+    ask("POST", "", 201, body=run)
+    whole = ask("POST", "", 201, body={
+        **run, "model": "m", "provider": "p", "branch": "b", "mode": "plan",
+        "webhook_url": "https://example.com/hook", "auto_create_pr": False,
+        "agent_provider": "claude-code", "tools": [TOOL], "agents": [SUBAGENT]})["id"]
+    ask("POST", "", 201, body={"prompt": "x", "blank_workspace": True, "tools": None,
+                               "agents": [{**SUBAGENT, "max_turns": 3}]})
+    for body in ({}, [], {**run, "repo": "hello"}, {**run, "prompt": ""}, {**run, "more": 1},
+                 {**run, "model": "-m"}, {**run, "provider": "a b"}, {**run, "branch": ""},
+                 {**run, "webhook_url": "ftp://example.com"}, {**run, "mode": "dream"},
+                 {**run, "agent_provider": "command"}, {**run, "auto_create_pr": 1},
+                 {**run, "tools": {}}, {**run, "tools": [TOOL] * 33},
+                 {**run, "agents": [SUBAGENT] * 17}):
+        ask("POST", "", 400, False, body)
+    for change in ({"name": "a b"}, {"description": ""}, {"parameters": {}}, {"x": 1},
+                   {"parameters": {"properties": {"a": 1}}},
+                   {"parameters": {"properties": {}, "required": [1]}},
+                   {"endpoint": {"url": "https://example.com"}},
+                   {"endpoint": {"url": "example.com", "method": "GET"}},
+                   {"endpoint": {"url": "https://example.com", "method": "HEAD"}},
+                   {"endpoint": {**TOOL["endpoint"], "headers": {"a b": "c"}}},
+                   {"endpoint": {**TOOL["endpoint"], "headers": {"a": "b\nc"}}}):
+        ask("POST", "", 400, False, {**run, "tools": [{**TOOL, **change}]})
+    for change in ({"mode": "primary"}, {"tools": []}, {"tools": {"a": 1}}, {"prompt": ""},
+                   {"max_turns": 0}, {"x": 1}):
+        ask("POST", "", 400, False, {**run, "agents": [{**SUBAGENT, **change}]})
+    for url in ("http://localhost/", "http://0x7f.1/", "http://user@example.com/"):
+        ask("POST", "", 400, None, {**run, "webhook_url": url})
+    ask("POST", "", 400, None, {"prompt": "no repository"})
+    ask("POST", "", 415, False, b"x", headers={"Content-Type": "text/plain"})
+    for query in ("", "?status=queued&limit=1", "?status=stopped"):
+        ask("GET", query, 200)
+    for query in ("?status=pending", "?limit=0", "?cursor=x"):
+        ask("GET", query, 400, False)
+    ask("GET", f"/{whole}", 200)
+    ask("POST", f"/{whole}/stop", 202)
+    ask("POST", f"/{whole}/stop", 409)
+    ask("GET", f"/{whole}", 200)
+    ask("DELETE", f"/{whole}", 405, None)
+    for method, path in (("GET", ""), ("POST", "/stop")):
+        ask(method, f"/{NO_RUN}{path}", 404)
+        ask(method, f"/x{path}", 404, False)
+        caller.call(base, method, f"/api/v1/agents/{whole}{path}", 401, bearer="wrong")
+    for method in ("GET", "POST"):
+        caller.call(base, method, "/api/v1/agents", 401, bearer="wrong")
+
+
 class Runner:
     """Calls with the task token of one run."""
 
@@ -286,7 +396,7 @@ class Runner:
 
 def call_runner(caller, base, runner):
     bodies = {"/runner/v1/claim": {"runner_id": "r"}, "/runner/v1/git-token": None,
-              "/runner/v1/events": {"events": []}, "/runner/v1/heartbeat": None,
+              "/runner/v1/tool-headers": None, "/runner/v1/events": {"events": []}, "/runner/v1/heartbeat": None,
               "/api/callbacks/complete": {"task_id": runner.run_id, "status": "completed"}}
 
     for path, body in bodies.items():
@@ -301,6 +411,7 @@ def call_runner(caller, base, runner):
             runner.call(path, 400, {**body, "more": 1}, False)
             runner.call(path, 400, {}, False)
     runner.call("/runner/v1/git-token", 409)
+    runner.call("/runner/v1/tool-headers", 409)
     runner.call("/runner/v1/heartbeat", 409)
     for name in ("", "a b", "r" * 129, 3):
         runner.call("/runner/v1/claim", 400, {"runner_id": name}, False)
@@ -308,6 +419,7 @@ def call_runner(caller, base, runner):
     runner.call("/runner/v1/claim", 200, {"runner_id": "me"})
     runner.call("/runner/v1/claim", 409, {"runner_id": "another"})
     runner.call("/runner/v1/git-token", 200)
+    runner.call("/runner/v1/tool-headers", 200)
     runner.call("/runner/v1/heartbeat", 200)
     call_events(runner)
     call_reports(runner)
@@ -335,12 +447,14 @@ def call_reports(runner):
                    {"status": "completed", "pr_url": "javascript:x"},
                    {"status": "completed", "usage": 3},
                    {"status": "completed", "draft": "yes"},
+                   {"status": "completed", "result": "x" * 262145},
                    {"status": "failed", "error": "x" * 4097}):
         runner.report(400, False, **change)
     runner.call("/api/callbacks/complete", 400, {"task_id": NO_RUN, "status": "failed"}, None)
+    runner.report(400, None, status="completed", error_code="tests_failed")
     last = {"status": "completed", "pr_url": "https://github.com/octo/hello/pull/7",
             "branch_name": "u/dispatch/x", "draft": True, "partial": True, "summary": "s",
-            "error": None, "error_code": None, "usage": {"tokens": 3}}
+            "result": "the plan", "error": None, "error_code": None, "usage": {"tokens": 3}}
     runner.report(200, **last)
     runner.report(200, **last)
     runner.report(409, status="failed", error="e", error_code="agent_failed", pr_url=None)
@@ -362,6 +476,8 @@ def every_route(caller, place, document):
         call_dispatch(caller, prism.url, token)
         call_tasks(caller, prism.url, run_id)
         call_runner(caller, prism.url, Runner(caller, prism.url, run_id, task_token))
+        call_retry(caller, prism.url, call_submit(caller, prism.url, standin.url))
+        call_agents(caller, prism.url)
         for path, expect in ((run_id, 409), (other_id, 202)):
             caller.call(prism.url, "POST", f"/api/tasks/{path}/stop", expect, bearer=API_KEY,
                         good=True)
@@ -401,6 +517,12 @@ def fake_runners(caller, place, document):
         for expect in (200, 429):
             caller.call(prism.url, "POST", "/dispatchTask", expect, bearer=token,
                         body={"prompt": "x"}, good=True)
+        ended = dispatchd.tasks("status=failed")[0]["task_id"]
+        task = {**TASK, "repository_url": f"{standin.url}/octo/hello.git"}
+        for path, body in (("/api/tasks", task), ("/api/tasks/submit", task),
+                           (f"/api/tasks/{ended}/retry", None),
+                           ("/api/v1/agents", {"repo": "octo/hello", "prompt": "x"})):
+            caller.call(prism.url, "POST", path, 429, bearer=API_KEY, body=body, good=True)
         check_others(caller, prism, ["claim", "events", "complete"])
 
 

@@ -67,8 +67,10 @@ static void open_all(struct test_server *server)
     assert_made(server->tokens = token_store_open(server->db, &err), err);
     assert_made(server->net = net_new(&net_options, &err), err);
     assert_made(server->github = github_new(&server->config, server->net, &err), err);
+    assert_made(server->vault = vault_open(server->config.database, NULL, &err), err);
     service_options.db = server->db;
     service_options.tokens = server->tokens;
+    service_options.vault = server->vault;
     assert_made(server->service = service_new(&service_options, &err), err);
     server->app = (struct app){
         .config = &server->config,
@@ -76,6 +78,7 @@ static void open_all(struct test_server *server)
         .tokens = server->tokens,
         .github = server->github,
         .service = server->service,
+        .vault = server->vault,
         .started_ms = clock_wall_ms(),
     };
     assert_made(server->httpd = httpd_start(&options, &err), err);
@@ -93,6 +96,7 @@ static void close_all(struct test_server *server)
     service_free(TAKE(server->service));
     github_free(TAKE(server->github));
     net_free(TAKE(server->net));
+    vault_free(TAKE(server->vault));
     token_store_free(TAKE(server->tokens));
     db_free(TAKE(server->db));
     free(TAKE(server->url));

@@ -30,6 +30,7 @@ struct test_server {
     struct token_store *tokens;
     struct net *net;
     struct github *github;
+    struct vault *vault;
     struct service *service;
     struct httpd *httpd;
     char *dir;

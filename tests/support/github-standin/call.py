@@ -15,7 +15,7 @@ PAGE_MAX = 10000
 
 class Call:
     def __init__(self, server, target, headers, body):
-        root = f"http://127.0.0.1:{server.server_port}"
+        root = server.root
         path, _, query = target.partition("?")
         api = root
         if path.startswith("/api/v3/"):

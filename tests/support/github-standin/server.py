@@ -28,12 +28,13 @@ class StandinServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, port, repositories, credentials, log_path):
+    def __init__(self, address, root, repositories, credentials, log_path):
         self.repositories = repositories
         self.credentials = credentials
         self.log = RequestLog(log_path)
         self.faults = Faults()
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(address, Handler)
+        self.root = root or f"http://127.0.0.1:{self.server_port}"
 
     def server_bind(self):
         # Without HTTPServer's look-up of the host's name, which may ask a name server.

@@ -20,7 +20,6 @@ struct site {
     struct events *events;
     struct agent_output *output;
     struct workspace *workspace;
-    struct sandbox sandbox;
     struct assignment assignment;
     char *dir;
 };
@@ -46,14 +45,12 @@ static void begin(struct site *at)
     at->dir = test_dir_new();
     at->workspace = workspace_new(at->dir, RUN_ID, &err);
     assert_made(at->workspace, err);
-    sandbox_init(&at->sandbox);
-    at->assignment =
-        (struct assignment){.run_id = RUN_ID, .prompt = "the prompt\n", .timeout_s = 60};
+    at->assignment = (struct assignment){
+        .run_id = RUN_ID, .prompt = "the prompt\n", .timeout_s = 60, .sandbox = "auto"};
 }
 
 static void finish(struct site *at)
 {
-    sandbox_done(&at->sandbox);
     workspace_free(at->workspace);
     agent_output_free(at->output);
     events_free(at->events);
@@ -72,7 +69,10 @@ static int run(struct site *at, const char *command, struct err *err)
         .kind = agent_find("command"),
         .assignment = &at->assignment,
         .workspace = at->workspace,
-        .sandbox = &at->sandbox,
+        .prompt = at->assignment.prompt,
+        .timeout_s = at->assignment.timeout_s,
+        .settings = &at->settings,
+        .events = at->events,
         .output = at->output,
         .stop = stop_flag(),
     };

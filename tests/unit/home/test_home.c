@@ -70,6 +70,7 @@ static void test_refused_claim_is_not_asked_again(void **state)
         {{409, NULL, "{\"error\":\"another runner has it\",\"code\":\"claimed\"}"},
          ERR_CONFLICT},
         {{401, NULL, "not json"}, ERR_UNAUTHENTICATED},
+        {{404, NULL, "{\"error\":\"no\",\"code\":\"not_found\"}"}, ERR_NOT_FOUND},
     };
 
     (void)state;
@@ -83,6 +84,24 @@ static void test_refused_claim_is_not_asked_again(void **state)
         assert_int_equal(at.server.requests, 1);
         finish(&at);
     }
+}
+
+/* An Ingress that is being rolled out, a Service nobody serves yet. */
+static void test_404_of_a_stranger_is_not_homes_answer(void **state)
+{
+    static const struct scripted_answer answers[] = {
+        {404, NULL, "404 page not found\n"},
+        {200, NULL, "{\"run_id\":\"x\"}"},
+    };
+    struct call_home at;
+    struct err err = {0};
+
+    (void)state;
+    begin_with(&at, answers);
+    scoped_json answer = home_claim(at.home, "me-1", &err);
+    assert_made(answer, err);
+    assert_int_equal(at.server.requests, 2);
+    finish(&at);
 }
 
 static void test_git_token_comes_with_its_end(void **state)
@@ -173,6 +192,7 @@ static void test_heartbeat_goes_on_when_home_is_away_and_stops_us_when_told(void
 
 TEST_MAIN(cmocka_unit_test(test_claim_carries_token_attempt_and_runner_id),
           cmocka_unit_test(test_refused_claim_is_not_asked_again),
+          cmocka_unit_test(test_404_of_a_stranger_is_not_homes_answer),
           cmocka_unit_test(test_git_token_comes_with_its_end),
           cmocka_unit_test(test_outcome_is_repeated_until_home_has_it),
           cmocka_unit_test(test_outcome_that_someone_else_reported_is_not_repeated),

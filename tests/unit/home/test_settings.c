@@ -66,6 +66,29 @@ static void test_token_leaves_the_environment_when_the_rest_is_wrong(void **stat
     assert_null(getenv("DISPATCH_TASK_TOKEN"));
 }
 
+static void test_model_keys_leave_the_environment_whatever_follows(void **state)
+{
+    scoped_settings settings = {0};
+    scoped_settings wrong = {0};
+    struct err err = {0};
+
+    (void)state;
+    set_all();
+    (void)setenv("OPENAI_API_KEY", "sk-settings-test", 1);
+    (void)setenv("DISPATCH_MODEL_PRICES", "/etc/prices.yaml", 1);
+    assert_ok(settings_load(&settings, &err), err);
+    assert_string_equal(secret_reveal(model_keys_key(&settings.model_keys, "OPENAI_API_KEY")),
+                        "sk-settings-test");
+    assert_string_equal(settings.model_prices, "/etc/prices.yaml");
+    assert_null(getenv("OPENAI_API_KEY"));
+    (void)setenv("OPENAI_API_KEY", "two words", 1);
+    set_all();
+    assert_int_equal(settings_load(&wrong, &err), -1);
+    assert_null(getenv("OPENAI_API_KEY"));
+    assert_null(getenv("DISPATCH_TASK_TOKEN"));
+    (void)unsetenv("DISPATCH_MODEL_PRICES");
+}
+
 static void test_token_is_read_from_a_pipe_which_is_closed(void **state)
 {
     scoped_settings settings = {0};
@@ -140,6 +163,7 @@ static void test_wrong_settings_are_named_and_no_value_of_a_secret_shown(void **
 TEST_MAIN(cmocka_unit_test(test_settings_come_from_the_environment),
           cmocka_unit_test(test_token_leaves_the_environment_and_its_bytes),
           cmocka_unit_test(test_token_leaves_the_environment_when_the_rest_is_wrong),
+          cmocka_unit_test(test_model_keys_leave_the_environment_whatever_follows),
           cmocka_unit_test(test_token_is_read_from_a_pipe_which_is_closed),
           cmocka_unit_test(test_token_is_read_from_a_file),
           cmocka_unit_test(test_wrong_settings_are_named_and_no_value_of_a_secret_shown))

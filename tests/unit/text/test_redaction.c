@@ -56,11 +56,11 @@ static void test_short_secrets_and_none_blank_nothing(void **state)
 static void test_old_secrets_stay_redacted_as_new_ones_come(void **state)
 {
     scoped(redaction) redaction = redaction_new();
-    char text[] = "token-number-0 token-number-30";
+    char text[] = "token-number-0 token-number-300";
 
     (void)state;
-    for (int i = 0; i <= 30; i++) {
-        scoped_str token = xasprintf("token-number-%d", 30 - i);
+    for (int i = 0; i <= 300; i++) {
+        scoped_str token = xasprintf("token-number-%d", 300 - i);
 
         add(redaction, token);
         add(redaction, token);
