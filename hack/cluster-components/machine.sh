@@ -74,6 +74,8 @@ note_firewall() {
 raise_rules() {
     filter -t nat -n -L $chain >/dev/null 2>&1 && return
     filter -N $chain 2>/dev/null || filter -F $chain
+    # A Service that kube-proxy doesn't know yet: nothing outside may answer in its place.
+    filter -A $chain -d "$net.128.0/17" -j REJECT
     filter -A $chain -i $bridge -j ACCEPT
     filter -A $chain -o $bridge -j ACCEPT
     filter -C INPUT -i $bridge -j $chain 2>/dev/null || filter -A INPUT -i $bridge -j $chain

@@ -1,0 +1,1 @@
+def live(side): return {}
