@@ -12,6 +12,7 @@
 #include "home/stop.h"
 
 #define CLAIM_FOR_MS 120000
+#define CLAIM_WAIT_MS 1000
 #define TOKEN_FOR_MS 120000
 #define HEARTBEAT_FOR_MS 15000
 #define REPORT_TRY_MS 20000
@@ -75,8 +76,13 @@ static int refused(const struct net_answer *answer, struct err *err)
     scoped_json body = net_answer_json(answer, &ignored);
     const char *said = json_get_str(body, "error");
 
-    err_set(err, kind_of_status(answer->status), "home answered %d%s%.300s", answer->status,
-            said ? ": " : "", said ? said : "");
+    /* Without a code it isn't home that answers: a proxy in front of it that has lost it. */
+    enum err_kind kind = answer->status == 404 && !json_get_str(body, "code")
+                             ? ERR_UPSTREAM
+                             : kind_of_status(answer->status);
+
+    err_set(err, kind, "home answered %d%s%.300s", answer->status, said ? ": " : "",
+            said ? said : "");
     err->retry_after_s = net_answer_retry_after_s(answer);
     return -1;
 }
@@ -110,6 +116,8 @@ static int post(struct home *home, const char *path, const char *body, int timeo
     if (!out_answer)
         return 0;
     *out_answer = net_answer_json(&answer, err);
+    if (answer.body.data)
+        secret_wipe(answer.body.data, answer.body.size); /* it may hold a token */
     return *out_answer ? 0 : -1;
 }
 
@@ -117,14 +125,24 @@ cJSON *home_claim(struct home *home, const char *runner_id, struct err *err)
 {
     scoped_json body = jobj({"runner_id", jstr(runner_id)});
     scoped_str text = json_text(body);
+    int64_t until_ms = clock_monotonic_ms() + CLAIM_FOR_MS;
     cJSON *answer = NULL;
 
-    if (post(home, "/runner/v1/claim", text, CLAIM_FOR_MS, TRIES_MAX, stop_flag(), &answer, err)
-        < 0) {
-        err_wrap(err, "claiming the run");
-        return NULL;
+    for (;;) {
+        struct err problem = {0};
+
+        if (post(home, "/runner/v1/claim", text, CLAIM_FOR_MS, TRIES_MAX, stop_flag(), &answer,
+                 &problem)
+            == 0)
+            return answer;
+        if (problem.kind != ERR_UPSTREAM || clock_monotonic_ms() > until_ms
+            || !stop_sleep(CLAIM_WAIT_MS)) {
+            *err = problem;
+            err_wrap(err, "claiming the run");
+            return NULL;
+        }
+        log_warn("claiming failed, will retry", KV("error", problem.text));
     }
-    return answer;
 }
 
 static int64_t parse_time_ms(const char *text)
@@ -152,6 +170,25 @@ int home_git_token(struct home *home, struct git_token *out, struct err *err)
     out->secret = secret_new(token);
     out->expires_ms = parse_time_ms(json_get_str(answer, "expires_at"));
     return 0;
+}
+
+cJSON *home_tool_headers(struct home *home, struct err *err)
+{
+    scoped_json answer = NULL;
+    cJSON *headers;
+
+    if (post(home, "/runner/v1/tool-headers", "{}", TOKEN_FOR_MS, TRIES_MAX, stop_flag(),
+             &answer, err)
+        < 0) {
+        err_wrap(err, "asking for the tools' headers");
+        return NULL;
+    }
+    headers = cJSON_DetachItemFromObjectCaseSensitive(answer, "tools");
+    if (cJSON_IsObject(headers))
+        return headers;
+    cJSON_Delete(headers);
+    (void)err_set(err, ERR_UPSTREAM, "home's answer holds no headers of tools");
+    return NULL;
 }
 
 int home_send_events(struct home *home, const struct buf *events, int timeout_ms,

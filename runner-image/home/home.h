@@ -5,7 +5,7 @@
 #include "net/net.h"
 
 /*
- * Home is the control plane that started us; these are the five calls we may make there. Each
+ * Home is the control plane that started us; these are the six calls we may make there. Each
  * carries the task token and the attempt, and is tried again when home is away. Refusals:
  * ERR_UNAUTHENTICATED (401: the token is not, or no longer, good) and ERR_CONFLICT (409:
  * another runner has this run, or it has ended). Safe from any thread.
@@ -27,6 +27,10 @@ struct git_token {
 
 /* ERR_DENIED when GitHub gives none. On success the old secret in `out` is released. */
 int home_git_token(struct home *home, struct git_token *out, struct err *err) CHECKED;
+
+/* The headers that the run's tools are called with, {TOOL: {NAME: value}}: secrets. The
+ * document is the caller's, to be wiped. */
+cJSON *home_tool_headers(struct home *home, struct err *err) CHECKED;
 
 /* `events`: the members of the array, as JSON. */
 int home_send_events(struct home *home, const struct buf *events, int timeout_ms,

@@ -8,13 +8,14 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "json/json.h"
 
 void outcome_done(struct outcome *outcome)
 {
     free(outcome->pr_url);
     free(outcome->branch);
     free(outcome->summary);
+    free(outcome->result);
+    cJSON_Delete(outcome->usage);
     *outcome = (struct outcome){0};
 }
 
@@ -56,12 +57,13 @@ static char *redacted_text(const cJSON *document, struct redaction *redaction)
 char *outcome_report(const struct outcome *outcome, const char *run_id,
                      struct redaction *redaction)
 {
-    scoped_json report =
-        jobj({"task_id", jstr(run_id)}, {"status", jstr(outcome_status_name(outcome->status))},
-             {"pr_url", jstr(outcome->pr_url)}, {"branch_name", jstr(outcome->branch)},
-             {"draft", jtrue(outcome->draft)}, {"partial", jtrue(outcome->partial)},
-             {"summary", jstr(outcome->summary)}, {"error", jstr(or_null(outcome->error))},
-             {"error_code", jstr(outcome->error_code)});
+    scoped_json report = jobj(
+        {"task_id", jstr(run_id)}, {"status", jstr(outcome_status_name(outcome->status))},
+        {"pr_url", jstr(outcome->pr_url)}, {"branch_name", jstr(outcome->branch)},
+        {"draft", jtrue(outcome->draft)}, {"partial", jtrue(outcome->partial)},
+        {"summary", jstr(outcome->summary)}, {"result", jstr(outcome->result)},
+        {"error", jstr(or_null(outcome->error))}, {"error_code", jstr(outcome->error_code)},
+        {"usage", outcome->usage ? cJSON_Duplicate(outcome->usage, true) : NULL});
 
     return redacted_text(report, redaction);
 }
@@ -82,7 +84,7 @@ char *outcome_line(const struct outcome *outcome, const char *run_id,
 static int open_termination_log(const char *path)
 {
     scoped_fd log =
-        open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
+        open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
     struct stat seen;
 
     if (log < 0 || fstat(log, &seen) < 0)

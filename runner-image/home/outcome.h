@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "text/redaction.h"
+#include "json/json.h"
 
 /*
  * How the run ended: what is reported home, printed as one line, and left in the termination
@@ -17,6 +18,10 @@ enum outcome_status { OUTCOME_COMPLETED, OUTCOME_FAILED, OUTCOME_STOPPED };
 #define CODE_AUTH_EXPIRED  "auth_expired"
 #define CODE_AGENT_FAILED  "agent_failed"
 #define CODE_AGENT_TIMEOUT "agent_timeout"
+#define CODE_OUT_OF_MEMORY "out_of_memory"
+#define CODE_EVICTED       "evicted"
+#define CODE_TESTS_FAILED  "tests_failed"
+#define CODE_BUDGET_EXCEEDED "budget_exceeded"
 #define CODE_PUSH_REJECTED "push_rejected"
 #define CODE_PR_FAILED     "pr_failed"
 #define CODE_INTERNAL      "internal"
@@ -27,6 +32,8 @@ struct outcome {
     char *pr_url; /* NULL: none, as those below */
     char *branch;
     char *summary;
+    char *result; /* a plan, or the answer of a run without a repository */
+    cJSON *usage; /* of the models */
     bool draft;
     bool partial;
     const char *error_code; /* a literal */

@@ -144,19 +144,45 @@ static int load_run(struct settings *out, struct err *err)
     return 0;
 }
 
+static int load_agent(struct settings *out, struct err *err)
+{
+    const char *uid = env_or("DISPATCH_AGENT_UID", NULL);
+    char *end;
+    unsigned long number;
+
+    out->sandbox_readable = xstrdup(env_or("DISPATCH_SANDBOX_READABLE", NULL));
+    if (!uid)
+        return 0;
+    if (strcmp(uid, "same") == 0) {
+        out->agent_uid = (uid_t)-1;
+        return 0;
+    }
+    number = strtoul(uid, &end, 10);
+    if (*uid < '1' || *uid > '9' || *end || number >= UINT32_MAX)
+        return err_set(err, ERR_INVALID,
+                       "DISPATCH_AGENT_UID: expected a user's number, or same");
+    out->agent_uid = (uid_t)number;
+    return 0;
+}
+
 int settings_load(struct settings *out, struct err *err)
 {
     const char *log = env_or("DISPATCH_TERMINATION_LOG", NULL);
+    bool keys_taken;
 
     *out = (struct settings){0};
-    out->task_token = take_token(err); /* first: it leaves the environment whatever follows */
-    if (!out->task_token || load_home(out, err) < 0 || load_run(out, err) < 0)
+    /* First: secrets leave the environment whatever follows. */
+    keys_taken = model_keys_take(&out->model_keys, err) == 0;
+    out->task_token = take_token(err);
+    if (!out->task_token || !keys_taken || load_home(out, err) < 0 || load_run(out, err) < 0
+        || load_agent(out, err) < 0)
         return -1;
     if (!log && access(DEFAULT_TERMINATION_LOG, W_OK) == 0)
         log = DEFAULT_TERMINATION_LOG;
     out->termination_log = xstrdup(log);
     out->work_dir = xstrdup(env_or("DISPATCH_WORK_DIR", env_or("TMPDIR", "/tmp")));
     out->ca_file = xstrdup(env_or("DISPATCH_CA_FILE", NULL));
+    out->model_prices = xstrdup(env_or("DISPATCH_MODEL_PRICES", NULL));
     return 0;
 }
 
@@ -168,5 +194,8 @@ void settings_done(struct settings *settings)
     free(settings->work_dir);
     free(settings->termination_log);
     free(settings->ca_file);
+    free(settings->sandbox_readable);
+    free(settings->model_prices);
+    model_keys_done(&settings->model_keys);
     *settings = (struct settings){0};
 }

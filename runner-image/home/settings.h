@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef RUNNER_SETTINGS_H
 #define RUNNER_SETTINGS_H
+#include <sys/types.h>
+
 #include "base/err.h"
 #include "base/secret.h"
+#include "home/model_keys.h"
 
 /*
- * What the runner's environment says. Loading takes the task token out of the environment:
- * the variable is gone afterwards and the bytes that /proc/<pid>/environ would show are
- * wiped. Texts are owned by the struct; settings_done releases them.
+ * What the runner's environment says. Loading takes the task token and the keys of model
+ * providers out of the environment: the variables are gone afterwards and the bytes that
+ * /proc/<pid>/environ would show are wiped. Texts are owned by the struct; settings_done
+ * releases them.
  *
  *   DISPATCH_URL               where home is, http:// or https://
  *   DISPATCH_RUN_ID            the run to claim
@@ -16,7 +20,13 @@
  *   DISPATCH_TASK_TOKEN_FILE   where to read it; /proc/self/fd/N is read to its end and closed
  *   DISPATCH_WORK_DIR          where the workspace is made; $TMPDIR, /tmp
  *   DISPATCH_TERMINATION_LOG   gets a copy of the outcome; /dev/termination-log if it is there
- *   DISPATCH_CA_FILE           PEM to trust instead of the system's, for home, GitHub and git
+ *   DISPATCH_CA_FILE           PEM to trust instead of the system's, for home, GitHub, git
+ *                              and model providers
+ *   DISPATCH_MODEL_PRICES      a YAML file over the prices of models that are built in
+ *   DISPATCH_AGENT_UID         the user to run the agent as, where we may change users; "same":
+ *                              ours; without it a number that nobody else has
+ *   DISPATCH_SANDBOX_READABLE  more that the agent may read, as in PATH
+ *   ANTHROPIC_API_KEY, ...     keys and base URLs of model providers: model_keys.h
  */
 struct settings {
     char *home_url; /* without a slash at the end */
@@ -24,8 +34,12 @@ struct settings {
     int attempt;
     struct secret *task_token;
     char *work_dir;
-    char *termination_log; /* NULL: none */
-    char *ca_file;         /* NULL: the system's */
+    char *termination_log;  /* NULL: none */
+    char *ca_file;          /* NULL: the system's */
+    uid_t agent_uid;        /* 0: one of its own; (uid_t)-1: ours */
+    char *sandbox_readable; /* NULL: nothing more */
+    char *model_prices;     /* NULL: those built in */
+    struct model_keys model_keys;
 };
 
 #define scoped_settings __attribute__((cleanup(settings_done))) struct settings

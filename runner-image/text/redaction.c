@@ -6,14 +6,14 @@
 
 #include "base/alloc.h"
 
-/* A task token, and a git token for each hour of a day, many times over. */
-#define SECRETS_MAX 64
+/* A task token, a git token for each hour of a day, the headers of many tools. */
+#define SECRETS_MAX 4096
 #define SECRET_MIN_BYTES 8
 #define MASK "***"
 
 struct redaction {
     pthread_mutex_t lock;
-    struct secret *secrets[SECRETS_MAX];
+    struct secret **secrets;
     size_t n_secrets;
 };
 
@@ -31,6 +31,7 @@ void redaction_free(struct redaction *redaction)
         return;
     for (size_t i = 0; i < redaction->n_secrets; i++)
         secret_free(redaction->secrets[i]);
+    free(redaction->secrets);
     (void)pthread_mutex_destroy(&redaction->lock);
     free(redaction);
 }
@@ -44,18 +45,26 @@ static bool known(const struct redaction *redaction, const struct secret *secret
     return false;
 }
 
+static void keep(struct redaction *redaction, const struct secret *secret)
+{
+    size_t at = redaction->n_secrets;
+
+    if (at == SECRETS_MAX) {
+        secret_free(redaction->secrets[--at]);
+    } else if (at % 32 == 0) {
+        redaction->secrets = xrealloc(redaction->secrets, (at + 32) * sizeof(struct secret *));
+    }
+    redaction->secrets[at] = secret_new(secret_reveal(secret));
+    redaction->n_secrets = at + 1;
+}
+
 void redaction_add(struct redaction *redaction, const struct secret *secret)
 {
     if (strlen(secret_reveal(secret)) < SECRET_MIN_BYTES)
         return;
     (void)pthread_mutex_lock(&redaction->lock);
-    if (!known(redaction, secret)) {
-        size_t at =
-            redaction->n_secrets < SECRETS_MAX ? redaction->n_secrets++ : SECRETS_MAX - 1;
-
-        secret_free(redaction->secrets[at]);
-        redaction->secrets[at] = secret_new(secret_reveal(secret));
-    }
+    if (!known(redaction, secret))
+        keep(redaction, secret);
     (void)pthread_mutex_unlock(&redaction->lock);
 }
 
@@ -85,4 +94,18 @@ void redaction_apply(struct redaction *redaction, char *text)
     for (size_t i = 0; i < redaction->n_secrets; i++)
         mask(text, secret_reveal(redaction->secrets[i]));
     (void)pthread_mutex_unlock(&redaction->lock);
+}
+
+bool redaction_finds(struct redaction *redaction, const char *data, size_t size)
+{
+    bool found = false;
+
+    (void)pthread_mutex_lock(&redaction->lock);
+    for (size_t i = 0; i < redaction->n_secrets && !found; i++) {
+        const char *secret = secret_reveal(redaction->secrets[i]);
+
+        found = memmem(data, size, secret, strlen(secret)) != NULL;
+    }
+    (void)pthread_mutex_unlock(&redaction->lock);
+    return found;
 }

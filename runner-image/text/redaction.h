@@ -21,4 +21,7 @@ void redaction_add(struct redaction *redaction, const struct secret *secret);
 
 /* Overwrites each occurrence with "***" in place; the text never grows. */
 void redaction_apply(struct redaction *redaction, char *text);
+
+/* Is one of the secrets in there? */
+bool redaction_finds(struct redaction *redaction, const char *data, size_t size);
 #endif
