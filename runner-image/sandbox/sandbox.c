@@ -1,94 +1,103 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/sandbox.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
-#include <stdint.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "sandbox/identity.h"
+#include "sandbox/landlock.h"
+#include "sandbox/seccomp.h"
+#include "text/text_list.h"
 
-/* Of <linux/landlock.h>, whose copy in Debian 12 ends at ABI 2. */
-#define LANDLOCK_VERSION_FLAG 1U
-#define LANDLOCK_RULE_BENEATH 1
-#define ACCESS_MAKE_CHAR (1ULL << 6)
-#define ACCESS_MAKE_BLOCK (1ULL << 11)
-#define ACCESS_REFER (1ULL << 13)
-#define SCOPE_ABSTRACT_SOCKETS (1ULL << 0)
-#define SCOPE_SIGNALS (1ULL << 1)
-#define ABI_WITH_REFER 2
-#define ABI_WITH_SCOPES 6
-
-struct ruleset_attributes {
-    uint64_t handled_access_fs;
-    uint64_t handled_access_net; /* ABI 4 */
-    uint64_t scoped;             /* ABI 6 */
+/* What programs need of a system to run. /proc is guarded by ptrace's rules; what lies in
+ * /etc by its owner, as long as the agent is somebody else. */
+static const char *const system_readable[] = {
+    "/usr", "/bin", "/sbin", "/lib",  "/lib32",     "/lib64",     "/libx32",
+    "/etc", "/opt", "/sys",  "/proc", "/gnu/store", "/nix/store", "/run/systemd/resolve",
+    "/dev", NULL,
 };
 
-struct beneath_attributes {
-    uint64_t allowed_access;
-    int32_t parent_fd;
-} __attribute__((packed));
+/* For whoever doesn't look at TMPDIR, and the devices that are like files. */
+static const char *const system_writable[] = {
+    "/tmp",        "/var/tmp",     "/dev/shm", "/dev/null", "/dev/zero", "/dev/full",
+    "/dev/random", "/dev/urandom", "/dev/tty", "/dev/pts",  "/dev/ptmx", NULL,
+};
 
-#ifndef SYS_landlock_create_ruleset
-#define SYS_landlock_create_ruleset 444
-#define SYS_landlock_add_rule 445
-#define SYS_landlock_restrict_self 446
-#endif
+static const char *const mode_names[] = {
+    [SANDBOX_AUTO] = "auto",
+    [SANDBOX_STRICT] = "strict",
+    [SANDBOX_OFF] = "off",
+};
+
+bool sandbox_mode_parse(const char *name, enum sandbox_mode *out)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(mode_names); i++) {
+        if (strcmp(mode_names[i], name) == 0) {
+            *out = (enum sandbox_mode)i;
+            return true;
+        }
+    }
+    return false;
+}
 
 /* --- Before the fork --------------------------------------------------------------------- */
 
-/* Once any file access is handled, moving files between directories is refused unless a rule
- * allows it: allow it everywhere. */
-static int allow_moving(int ruleset_fd)
+static int make_ruleset(const struct sandbox_options *options, int *out_fd, struct err *err)
 {
-    struct beneath_attributes everywhere = {.allowed_access = ACCESS_REFER};
-    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    long added;
+    scoped_text_list readable = {0};
+    scoped_text_list writable = {0};
 
-    if (root < 0)
-        return -1;
-    everywhere.parent_fd = root;
-    added = syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_BENEATH, &everywhere, 0U);
-    (void)close(root);
-    return added < 0 ? -1 : 0;
+    text_list_add_all(&readable, system_readable);
+    text_list_add_all(&writable, system_writable);
+    if (options->readable)
+        text_list_add_all(&readable, options->readable);
+    if (options->writable)
+        text_list_add_all(&writable, options->writable);
+    return landlock_make(text_list_view(&readable), text_list_view(&writable), out_fd, err);
 }
 
-static int make_ruleset(int abi)
+/* Root is exempt from the limit. Who stays our user shares our count of processes. */
+static unsigned process_limit(uid_t uid)
 {
-    struct ruleset_attributes rules = {
-        .handled_access_fs = ACCESS_MAKE_CHAR | ACCESS_MAKE_BLOCK | ACCESS_REFER,
-        .scoped = SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS,
+    if (uid != SANDBOX_OWN_UID)
+        return SANDBOX_PROCESSES_MAX;
+    return geteuid() == 0 ? 0 : SANDBOX_PROCESSES_MAX + identity_count_tasks(geteuid());
+}
+
+int sandbox_init(struct sandbox *sandbox, const struct sandbox_options *options,
+                 struct err *err)
+{
+    struct err why = {0};
+
+    *sandbox = (struct sandbox){
+        .mode = options->mode,
+        .ruleset_fd = -1,
+        .landlock_abi = landlock_abi(),
+        .uid = options->uid,
     };
-    size_t size = sizeof(rules);
-    int fd;
-
-    if (abi < ABI_WITH_REFER)
-        return -1; /* it would forbid moving files for good, which builds need */
-    if (abi < ABI_WITH_SCOPES)
-        size = sizeof(rules.handled_access_fs);
-    fd = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0U);
-    if (fd >= 0 && allow_moving(fd) < 0) {
-        (void)close(fd);
-        return -1;
+    if (options->mode == SANDBOX_OFF) {
+        sandbox->uid = SANDBOX_OWN_UID;
+        return 0;
     }
-    return fd;
-}
-
-void sandbox_init(struct sandbox *sandbox)
-{
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0UL, LANDLOCK_VERSION_FLAG);
-
-    sandbox->landlock_abi = abi > 0 ? (int)abi : 0;
-    sandbox->ruleset_fd = abi > 0 ? make_ruleset((int)abi) : -1;
-    if (sandbox->ruleset_fd < 0)
-        log_warn("Landlock isn't available, going on without",
-                 KV("abi", sandbox->landlock_abi));
+    sandbox->processes_max = process_limit(options->uid);
+    sandbox->seccomp = seccomp_available();
+    if (make_ruleset(options, &sandbox->ruleset_fd, &why) == 0 && sandbox->seccomp)
+        return 0;
+    if (options->mode == SANDBOX_STRICT) {
+        sandbox_done(sandbox);
+        return err_set(err, ERR_UNAVAILABLE, "a strict sandbox can't be had here: %s",
+                       why.text[0] ? why.text : "no seccomp filter for this machine");
+    }
+    log_warn("the sandbox isn't complete, going on without",
+             KV("landlock", why.text[0] ? why.text : "yes"), KV("seccomp", sandbox->seccomp));
+    return 0;
 }
 
 void sandbox_done(struct sandbox *sandbox)
@@ -100,45 +109,72 @@ void sandbox_done(struct sandbox *sandbox)
 
 /* --- In the child ------------------------------------------------------------------------ */
 
+static int limit_resources(const struct sandbox *sandbox)
+{
+    struct rlimit no_core = {0};
+    struct rlimit processes;
+
+    if (setrlimit(RLIMIT_CORE, &no_core) < 0)
+        return -1;
+    if (!sandbox->processes_max)
+        return 0;
+    if (getrlimit(RLIMIT_NPROC, &processes) < 0)
+        return -1;
+    if (processes.rlim_max > sandbox->processes_max)
+        processes.rlim_cur = processes.rlim_max = sandbox->processes_max;
+    return setrlimit(RLIMIT_NPROC, &processes);
+}
+
 /* A root without capabilities that executes something gets them all back, unless the bounding
  * set is empty and the securebits say that root is nobody special. Both need CAP_SETPCAP, which
  * only who has capabilities to lose has. */
-static int drop_capabilities(void)
+static int drop_bounding_set(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-    bool privileged;
 
     if (syscall(SYS_capget, &header, data) < 0)
         return -1;
-    privileged = data[0].effective & (1U << CAP_SETPCAP);
-    for (int cap = 0; privileged && prctl(PR_CAPBSET_READ, cap) >= 0; cap++) {
+    if (!(data[0].effective & (1U << CAP_SETPCAP)))
+        return 0;
+    for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
         if (prctl(PR_CAPBSET_DROP, cap) < 0)
             return -1;
-    }
-    if (privileged
-        && prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED
+    return prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED
                                         | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED
                                         | SECBIT_NO_CAP_AMBIENT_RAISE
-                                        | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
-               < 0)
+                                        | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
+}
+
+static int change_identity(uid_t uid)
+{
+    if (uid == SANDBOX_OWN_UID)
+        return 0;
+    if (setgroups(0, NULL) < 0 || setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) < 0)
         return -1;
+    return setresuid(uid, uid, uid);
+}
+
+static int drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    data[0] = data[1] = (struct __user_cap_data_struct){0};
-    return (int)syscall(SYS_capset, &header, data);
+    return (int)syscall(SYS_capset, &header, none);
 }
 
 int sandbox_enter(void *ctx)
 {
     const struct sandbox *sandbox = ctx;
-    struct rlimit no_core = {0};
 
-    if (setrlimit(RLIMIT_CORE, &no_core) < 0)
+    if (limit_resources(sandbox) < 0 || drop_bounding_set() < 0
+        || change_identity(sandbox->uid) < 0 || drop_capabilities() < 0
+        || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return SANDBOX_EXIT_CODE;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || drop_capabilities() < 0)
+    if (sandbox->ruleset_fd >= 0 && landlock_enter(sandbox->ruleset_fd) < 0)
         return SANDBOX_EXIT_CODE;
-    if (sandbox->ruleset_fd >= 0
-        && syscall(SYS_landlock_restrict_self, sandbox->ruleset_fd, 0U) < 0)
+    if (sandbox->seccomp && seccomp_enter() < 0)
         return SANDBOX_EXIT_CODE;
     return 0;
 }
@@ -148,7 +184,12 @@ cJSON *sandbox_to_json(const struct sandbox *sandbox)
     bool landlock = sandbox->ruleset_fd >= 0;
 
     return jobj(
-        {"no_new_privs", jbool(true)}, {"capabilities", jstr("none")},
+        {"mode", jstr(mode_names[sandbox->mode])}, {"no_new_privs", jbool(true)},
+        {"capabilities", jstr("none")},
         {"landlock_abi", jint(landlock ? sandbox->landlock_abi : 0)},
-        {"signals_scoped", jbool(landlock && sandbox->landlock_abi >= ABI_WITH_SCOPES)});
+        {"signals_scoped",
+         jbool(landlock && sandbox->landlock_abi >= LANDLOCK_ABI_WITH_SCOPES)},
+        {"seccomp", jbool(sandbox->seccomp)},
+        {"uid", sandbox->uid == SANDBOX_OWN_UID ? NULL : jint((int64_t)sandbox->uid)},
+        {"processes_max", sandbox->processes_max ? jint(sandbox->processes_max) : NULL});
 }

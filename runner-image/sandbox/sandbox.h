@@ -1,31 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef RUNNER_SANDBOX_H
-#define RUNNER_SANDBOX_H
+#ifndef SANDBOX_SANDBOX_H
+#define SANDBOX_SANDBOX_H
 #include <stdbool.h>
+#include <sys/types.h>
 
+#include "base/err.h"
 #include "json/json.h"
 
 /*
- * What the agent may no longer do. For now it keeps an agent away from the runner, even when
- * both are root: the runner isn't dumpable, so looking into it takes a capability, and the
- * agent gives up every one for good; and a Landlock domain closes ptrace, /proc, signals and
- * abstract sockets towards every process outside of it. Files are not restricted yet, but
- * that it can't make device nodes. A kernel without Landlock is no reason not to run: what is
- * in force is told in an event.
+ * The wall around the agent, which is untrusted code. In force are, as far as the machine has
+ * them:
+ *
+ *   always         no_new_privs, every capability given up for good, no core dumps; with the
+ *                  runner not dumpable, looking into it takes a capability
+ *   identity       where the runner may change it: a user and group that nobody else is
+ *                  (identity.h)
+ *   Landlock       its workspace, HOME and temporary directories to write, the system to read;
+ *                  nothing of the runner's; no ptrace, signal or abstract socket towards
+ *                  processes outside (landlock.h)
+ *   seccomp        no system calls that it has no business with (seccomp.h)
+ *   processes      at most PROCESSES_MAX more than its user has, which ends fork bombs (the
+ *                  kernel exempts root)
+ *
+ * Off keeps what is "always". What is in force is told in an event of the run.
  */
-struct sandbox {
-    int ruleset_fd; /* -1: no Landlock */
-    int landlock_abi;
+enum sandbox_mode {
+    SANDBOX_AUTO,   /* what this machine has */
+    SANDBOX_STRICT, /* Landlock and seccomp, or no run */
+    SANDBOX_OFF,
 };
 
-/* Prepares what the child can't: call it before forking. Never fails. */
-void sandbox_init(struct sandbox *sandbox);
+struct sandbox_options {
+    enum sandbox_mode mode;
+    const char *const *writable; /* directories; NULL at the end */
+    const char *const *readable; /* files and directories beside the system's; the same */
+    uid_t uid;                   /* SANDBOX_OWN_UID: stay who we are */
+};
+
+#define SANDBOX_OWN_UID ((uid_t)-1)
+#define SANDBOX_PROCESSES_MAX 4096
+
+struct sandbox {
+    enum sandbox_mode mode;
+    int ruleset_fd;   /* -1: no Landlock */
+    int landlock_abi; /* of the kernel */
+    bool seccomp;
+    uid_t uid;
+    unsigned processes_max; /* 0: no limit of ours */
+};
+
+/*
+ * Prepares what the child can't: call it before forking. ERR_UNAVAILABLE when `strict` asks for
+ * what this machine lacks.
+ */
+int sandbox_init(struct sandbox *sandbox, const struct sandbox_options *options,
+                 struct err *err) CHECKED;
 void sandbox_done(struct sandbox *sandbox);
 
 /* process_spec.before_exec, with a struct sandbox as its context. Async-signal-safe. */
 int sandbox_enter(void *sandbox);
 #define SANDBOX_EXIT_CODE 125 /* of a child that couldn't enter */
 
-/* For an event: {no_new_privs, capabilities, landlock_abi}. */
+/* "strict", "auto", "off". */
+bool sandbox_mode_parse(const char *name, enum sandbox_mode *out);
+
+/* For an event: {mode, no_new_privs, capabilities, landlock_abi, signals_scoped, seccomp,
+ * uid?, processes_max?}. */
 cJSON *sandbox_to_json(const struct sandbox *sandbox);
 #endif
