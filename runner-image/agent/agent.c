@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "agent/aside.h"
+#include "agent/walled.h"
+#include "base/alloc.h"
 #include "base/log.h"
 
-/* Together well under what launchers give a runner between TERM and KILL (15 s). */
-#define TERM_GRACE_MS 5000
-#define LEFTOVER_GRACE_MS 1000
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 static const struct agent_kind *const kinds[] = {
+    &claude_code_agent,
+    &gemini_code_agent,
+    &opencode_agent,
     &command_agent,
 };
 
@@ -23,22 +26,25 @@ const struct agent_kind *agent_find(const char *name)
     return NULL;
 }
 
-/* All of it: nothing is handed on from ours but the PATH, so nothing of ours can leak. */
-static void add_environment(const struct agent_job *job, struct text_list *env)
+enum agent_task agent_task_of(const struct agent_job *job)
 {
-    const char *path = getenv("PATH");
-
-    text_list_add(env, "PATH=%s", path && path[0] ? path : DEFAULT_PATH);
-    text_list_add(env, "HOME=%s", workspace_agent_home(job->workspace));
-    text_list_add(env, "TMPDIR=%s", workspace_agent_tmp(job->workspace));
-    text_list_add(env, "PWD=%s", workspace_checkout(job->workspace));
-    text_list_add(env, "USER=dispatch");
-    text_list_add(env, "LOGNAME=dispatch");
-    text_list_add(env, "LANG=C.UTF-8");
-    text_list_add(env, "TERM=dumb");
-    text_list_add(env, "CI=true");
-    text_list_add(env, "DISPATCH_RUN_ID=%s", job->assignment->run_id);
+    if (job->turn == AGENT_TURN_DESCRIBE)
+        return AGENT_ANSWER;
+    return job->assignment->mode && strcmp(job->assignment->mode, "plan") == 0 ? AGENT_PLAN
+                                                                               : AGENT_WORK;
 }
+
+char *agent_tool_server(const struct agent_job *job)
+{
+    char self[PATH_MAX];
+    ssize_t size = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    if (!job->tool_socket || job->turn != AGENT_TURN_WORK || size <= 0)
+        return NULL;
+    return xstrndup(self, (size_t)size);
+}
+
+/* --- Running it --------------------------------------------------------------------------- */
 
 static void hear(void *ctx, enum process_stream stream, const char *data, size_t size)
 {
@@ -50,42 +56,74 @@ static int judge(const struct agent_job *job, const struct process_end *end, str
     if (end->stopped)
         return err_set(err, ERR_UNAVAILABLE, "the agent was stopped");
     if (end->timed_out)
-        return err_set(err, ERR_TIMEOUT, "the agent didn't finish within %d s",
-                       job->assignment->timeout_s);
+        return err_set(err, ERR_TIMEOUT, "the agent didn't finish within %d s", job->timeout_s);
     return job->kind->judge(end, job->output, err);
+}
+
+static bool hides_configuration(const struct agent_job *job)
+{
+    return job->kind->obeyed && !job->assignment->honour_repository_agent_config
+           && !job->assignment->blank_workspace;
+}
+
+static int hide_configuration(const struct agent_job *job, struct err *err)
+{
+    int moved = 0;
+
+    if (!hides_configuration(job))
+        return 0;
+    if (aside_put(job->workspace, job->kind->obeyed, &moved, err) < 0) {
+        err->kind = ERR_INTERNAL;
+        return -1;
+    }
+    if (moved)
+        events_warn(job->events, "the repository's own configuration of %s is out of its sight",
+                    job->kind->name);
+    return 0;
+}
+
+/* Not while processes of it may be alive: then nobody touches the tree. */
+static int show_configuration(const struct agent_job *job, int result, struct err *err)
+{
+    struct err problem = {0};
+
+    if (!hides_configuration(job) || (result < 0 && err->kind == ERR_INTERNAL))
+        return result;
+    if (aside_put_back(job->workspace, &problem) == 0)
+        return result;
+    *err = problem;
+    err->kind = ERR_INTERNAL;
+    return -1;
 }
 
 static int run_prepared(const struct agent_job *job, const struct agent_start *start,
                         struct err *err)
 {
-    struct err leftover = {0};
     struct process_end end = {0};
-    struct process_run run = {
-        .spec = PROCESS_SPEC_DEFAULTS,
+    struct walled walled = {
+        .assignment = job->assignment,
+        .workspace = job->workspace,
+        .settings = job->settings,
+        .events = job->events,
+        .argv = text_list_view(&start->argv),
+        .env = text_list_view(&start->env),
         .input = start->input,
-        .input_size = start->input ? strlen(start->input) : 0,
-        .wall_clock_ms = job->assignment->timeout_s * 1000,
-        .term_grace_ms = TERM_GRACE_MS,
+        .timeout_s = job->timeout_s,
         .stop = job->stop,
         .on_output = hear,
         .ctx = job->output,
     };
     int result;
 
-    run.spec.argv = text_list_view(&start->argv);
-    run.spec.env = text_list_view(&start->env);
-    run.spec.cwd = workspace_checkout(job->workspace);
-    run.spec.before_exec = sandbox_enter;
-    run.spec.before_exec_ctx = job->sandbox;
-    result = process_run(&run, &end, err);
+    if (job->kind->read_event)
+        agent_output_read_events(job->output, job->kind->read_event,
+                                 job->access && job->access->key);
+    if (hide_configuration(job, err) < 0)
+        return -1;
+    result = show_configuration(job, walled_run(&walled, &end, err), err);
     agent_output_end(job->output);
-    if (process_end_descendants(LEFTOVER_GRACE_MS, &leftover) < 0)
-        return err_set(err, ERR_INTERNAL, "processes of the agent outlived it: %s",
-                       leftover.text);
-    if (result < 0) {
-        err->kind = ERR_UPSTREAM;
+    if (result < 0)
         return err_wrap(err, "the agent");
-    }
     log_info("agent ended", KV("exit_code", end.exit_code), KV("signal", end.signal),
              KV("took_ms", end.took_ms), KV("output_bytes", end.output_bytes));
     return judge(job, &end, err);
@@ -94,13 +132,12 @@ static int run_prepared(const struct agent_job *job, const struct agent_start *s
 int agent_run(const struct agent_job *job, struct err *err)
 {
     struct agent_start start = {0};
-    int result = job->kind->prepare(job->assignment, &start, err);
+    int result = job->kind->prepare(job, &start, err);
 
-    if (result == 0) {
-        add_environment(job, &start.env);
+    if (result == 0)
         result = run_prepared(job, &start, err);
-    }
     text_list_done(&start.argv);
     text_list_done(&start.env);
+    free(start.own_input);
     return result;
 }
