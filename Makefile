@@ -15,10 +15,11 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
 # Debian packages that a build or a test run needs; hack/packages installs what is missing.
-ifneq ($(filter-out help format clean images,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help format clean images e2e-kubernetes,$(or $(MAKECMDGOALS),all)),)
 ifndef SKIP_PACKAGES
 PACKAGE_GROUPS := $(filter lint format-check valgrind bench fuzz e2e,$(MAKECMDGOALS)) \
-    $(if $(filter e2e,$(MAKECMDGOALS)),openapi)
+    $(if $(filter bench-runner bench-kubernetes,$(MAKECMDGOALS)),bench) \
+    $(if $(filter e2e e2e-agents,$(MAKECMDGOALS)),openapi)
 PACKAGES_READY := $(shell CC="$(CC)" hack/packages $(PACKAGE_GROUPS) >&2 && echo yes)
 ifneq ($(PACKAGES_READY),yes)
 $(error packages are missing, see above)
@@ -47,6 +48,7 @@ LIBRARIES := libcurl libcjson openssl libmicrohttpd yaml-0.1 sqlite3
 LIBRARY_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
 COMMON_LIBS := $(shell pkg-config --libs libcurl libcjson openssl yaml-0.1 2>/dev/null) -lpthread
 CONTROLPLANE_LIBS := $(shell pkg-config --libs libmicrohttpd sqlite3 2>/dev/null) $(COMMON_LIBS)
+RUNNER_LIBS := $(shell pkg-config --libs libmicrohttpd 2>/dev/null) $(COMMON_LIBS)
 
 CPPFLAGS += -D_GNU_SOURCE -DDISPATCH_VERSION='"$(VERSION)"' -Icommon $(LIBRARY_CFLAGS)
 CFLAGS += -std=gnu11 -g $(WARNINGS) $(HARDENING)
@@ -66,8 +68,9 @@ objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 tests = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES)) \
     $(patsubst tests/%.c,$(BUILD)/tests/%,$(CONTRACT_SOURCES) $(API_SOURCES))
 
-.PHONY: all help demo images test check e2e bench fuzz lint format format-check check-layers \
-    asan tsan valgrind test-clang clean
+.PHONY: all help demo images test check e2e e2e-agents e2e-kubernetes bench bench-runner bench-kubernetes \
+    fuzz lint format format-check \
+    check-layers asan tsan valgrind test-clang clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -76,17 +79,21 @@ all: $(BUILD)/dispatchd $(BUILD)/dispatch-runner
 help:
 	@sed -n '2,6p' Makefile | sed 's/^# //'
 	@echo '  make asan | tsan | valgrind   the tests under a checker'
-	@echo '  make e2e     the slow end-to-end suites'
+	@echo '  make e2e     the slow end-to-end suites; as root, on a real Kubernetes as well'
+	@echo '  make e2e-kubernetes   that part alone; tests/e2e/kubernetes/run says on which cluster'
+	@echo '  make e2e-agents   the real coding agents against a scripted model'
 	@echo '  make bench   dispatches per second beside the floor'
+	@echo '  make bench-runner   what the runner costs beside plain git and curl'
+	@echo '  make bench-kubernetes   Jobs launched per second beside a bare client'
 	@echo '  make fuzz    each parser for a minute (FUZZ_SECONDS=n)'
 	@echo '  make format  put the sources into shape'
-	@echo '  make images  both container images; hack/images says what can be set'
+	@echo '  make images  both container images, and archives of them; hack/images says what can be set'
 	@echo '  make test TEST=json/test_json   one test program; T=test_name picks in it'
 
 # --- Building -----------------------------------------------------------------------------
 
 # Objects of another compiler or other flags are made anew: the file changes only with them.
-ifneq ($(filter-out help format clean images,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help format clean images e2e-kubernetes,$(or $(MAKECMDGOALS),all)),)
 $(shell mkdir -p $(BUILD))
 $(file >$(BUILD)/flags.now,$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS))
 $(shell cmp -s $(BUILD)/flags.now $(BUILD)/flags || cp $(BUILD)/flags.now $(BUILD)/flags)
@@ -105,7 +112,7 @@ $(BUILD)/obj/tests/%.o: INCLUDES = -Icontrolplane -Irunner-image -Itests/support
 $(BUILD)/libcommon.a: $(call objects,$(COMMON_SOURCES))
 $(BUILD)/libcontrolplane.a: $(call objects,$(CONTROLPLANE_SOURCES)) $(BUILD)/obj/gen/migrations.o \
     $(BUILD)/obj/gen/openapi.o
-$(BUILD)/librunner.a: $(call objects,$(RUNNER_SOURCES))
+$(BUILD)/librunner.a: $(call objects,$(RUNNER_SOURCES)) $(BUILD)/obj/gen/model_prices.o
 $(BUILD)/libsupport.a: $(call objects,$(SUPPORT_SOURCES))
 $(BUILD)/%.a:
 	@rm -f $@
@@ -120,16 +127,20 @@ $(BUILD)/gen/migrations.c: $(MIGRATIONS) hack/embed-migrations
 $(BUILD)/gen/openapi.c: controlplane/api/openapi.yaml hack/embed-file
 	@mkdir -p $(@D)
 	$(Q)hack/embed-file api/openapi.h openapi_yaml $< > $@
+# What models cost.
+$(BUILD)/gen/model_prices.c: runner-image/gateway/prices.yaml hack/embed-file
+	@mkdir -p $(@D)
+	$(Q)hack/embed-file gateway/prices_data.h model_prices_yaml $< > $@
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) -Icontrolplane $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) -Icontrolplane -Irunner-image $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/dispatchd: $(BUILD)/obj/controlplane/main.o $(BUILD)/libcontrolplane.a $(BUILD)/libcommon.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONTROLPLANE_LIBS)
 $(BUILD)/dispatch-runner: $(BUILD)/obj/runner-image/main.o $(BUILD)/librunner.a $(BUILD)/libcommon.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RUNNER_LIBS)
 
 TEST_LIBRARIES := $(BUILD)/libsupport.a $(BUILD)/libcontrolplane.a $(BUILD)/librunner.a \
     $(BUILD)/libcommon.a
@@ -175,6 +186,12 @@ endif
 
 e2e: all
 	@BUILD=$(BUILD) tests/run-e2e --full
+# The coding agents themselves, from npm, against a scripted model; AGENTS='opencode plans' picks.
+e2e-agents: all
+	@BUILD=$(BUILD) PYTHONDONTWRITEBYTECODE=1 tests/e2e/agents/test_agents.py $(AGENTS)
+# On a cluster alone; tests/e2e/kubernetes/run says on which.
+e2e-kubernetes:
+	@BUILD=$(BUILD) tests/e2e/kubernetes/run
 
 asan:
 	$(MAKE) BUILD=build/asan SANITIZE=address,undefined test
@@ -190,6 +207,11 @@ valgrind: $(VALGRIND_TESTS)
 
 bench: all $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_SOURCES))
 	@BUILD=$(BUILD) tests/bench/run
+bench-runner: all $(BUILD)/bench/gateway
+	@BUILD=$(BUILD) tests/bench/runner
+	@$(BUILD)/bench/gateway
+bench-kubernetes: all $(BUILD)/bench/kubernetes_floor
+	@BUILD=$(BUILD) tests/bench/kubernetes
 
 FUZZ_SECONDS ?= 60
 fuzz:
@@ -202,7 +224,7 @@ demo: all
 
 AGENT_PACKAGES ?=
 images:
-	@AGENT_PACKAGES='$(AGENT_PACKAGES)' hack/images
+	@BUILD=$(BUILD) AGENT_PACKAGES='$(AGENT_PACKAGES)' hack/images
 
 # --- Linting ------------------------------------------------------------------------------
 

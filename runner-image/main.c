@@ -13,6 +13,7 @@
 #include "home/outcome.h"
 #include "home/settings.h"
 #include "home/stop.h"
+#include "mcp/bridge.h"
 #include "process/process.h"
 #include "task/task.h"
 
@@ -22,6 +23,7 @@
  *     dispatch-runner               the run that the environment names (settings.h)
  *     dispatch-runner --version
  *     dispatch-runner git-credential PROTOCOL HOST FD OPERATION     for git (credential.h)
+ *     dispatch-runner mcp SOCKET    the agent's way to the run's tools (bridge.h)
  *
  * Exit codes: the outcome, for supervisors that look at nothing else.
  */
@@ -162,6 +164,8 @@ int main(int argc, char **argv)
         return printf("dispatch-runner %s\n", DISPATCH_VERSION) < 0;
     if (argc > 1 && strcmp(argv[1], "git-credential") == 0)
         return credential_helper_main(argc - 2, argv + 2, stdin, stdout);
+    if (argc > 1 && strcmp(argv[1], "mcp") == 0)
+        return bridge_main(argc - 2, argv + 2);
     if (argc > 1) {
         (void)fprintf(stderr, "usage: dispatch-runner [--version]\n");
         return EXIT_BAD_ENVIRONMENT;

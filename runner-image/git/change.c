@@ -191,6 +191,34 @@ static int write_tree(struct workspace *ws, struct git *git, struct change *chan
     return 0;
 }
 
+int workspace_diff(struct workspace *ws, struct git *git, const struct change *change,
+                   void (*on_data)(void *ctx, const char *data, size_t size), void *ctx,
+                   struct err *err)
+{
+    const char *args[] = {"diff-tree",
+                          "-r",
+                          "-p",
+                          "--text",
+                          "--unified=0",
+                          "--no-color",
+                          "--no-renames",
+                          "--no-ext-diff",
+                          "--no-textconv",
+                          "--src-prefix=a/",
+                          "--dst-prefix=b/",
+                          "--ignore-submodules=none",
+                          ws->base_commit,
+                          change->tree,
+                          NULL};
+    struct git_call call = local_call(ws, args);
+
+    call.on_data = on_data;
+    call.ctx = ctx;
+    if (git_run(git, &call, err) < 0)
+        return err_wrap(err, "reading the change");
+    return 0;
+}
+
 /* --- Stage, commit, push ----------------------------------------------------------------- */
 
 int workspace_stage(struct workspace *ws, struct git *git, struct change *out, struct err *err)

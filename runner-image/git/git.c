@@ -256,6 +256,8 @@ static void hear(void *ctx, enum process_stream stream, const char *data, size_t
         buf_append(&listener->said, data, size);
         if (listener->said.size > COMPLAINT_KEEP_BYTES)
             buf_drop_front(&listener->said, listener->said.size - COMPLAINT_KEEP_BYTES);
+    } else if (listener->call->on_data) {
+        listener->call->on_data(listener->call->ctx, data, size);
     } else if (listener->call->on_record) {
         hear_record(listener, data, size);
     } else if (listener->call->out) {

@@ -59,7 +59,8 @@ struct git_call {
     int wall_clock_ms; /* 0: two minutes */
 
     struct buf *out; /* gets the output without its last line break; or */
-    void (*on_record)(void *ctx, const char *record); /* each NUL-terminated record of it */
+    void (*on_record)(void *ctx, const char *record); /* each NUL-terminated record of it; or */
+    void (*on_data)(void *ctx, const char *data, size_t size); /* all of it, as it comes */
     void *ctx;
 };
 

@@ -45,7 +45,7 @@ static int make_dirs(struct workspace *ws, struct err *err)
 /* realpath: an agent's tools compare paths, and so do we. */
 static char *make_root(const char *work_dir, const char *run_id, struct err *err)
 {
-    bool made = mkdir(work_dir, 0700) == 0 || errno == EEXIST;
+    bool made = mkdir(work_dir, 0711) == 0 || errno == EEXIST;
     scoped_str real = made ? realpath(work_dir, NULL) : NULL;
     scoped_str root = NULL;
 
@@ -101,6 +101,12 @@ void workspace_free(struct workspace *ws)
     free(ws);
 }
 
+void workspace_open_to_others(const struct workspace *ws)
+{
+    if (fchmod(ws->root_fd, 0711) < 0)
+        log_warn("the workspace stays closed to others", KV("path", ws->root));
+}
+
 const char *workspace_checkout(const struct workspace *ws)
 {
     return ws->checkout;
@@ -154,6 +160,11 @@ int workspace_drop_private(struct workspace *ws, struct err *err)
     free(TAKE(ws->git_dir));
     free(TAKE(ws->git_home));
     return 0;
+}
+
+int workspace_close(struct workspace *ws, struct err *err)
+{
+    return ws->private_dir ? workspace_drop_private(ws, err) : 0;
 }
 
 static bool still_there(const char *path, int fd)

@@ -30,6 +30,10 @@ struct workspace *workspace_new(const char *work_dir, const char *run_id,
 void workspace_free(struct workspace *workspace);
 DEFINE_SCOPED(workspace)
 
+/* Lets other users search its root: its three directories can then be given to one. What is
+ * ours in it stays closed to them. */
+void workspace_open_to_others(const struct workspace *workspace);
+
 const char *workspace_checkout(const struct workspace *workspace);
 const char *workspace_agent_home(const struct workspace *workspace);
 const char *workspace_agent_tmp(const struct workspace *workspace);
@@ -74,6 +78,14 @@ void change_done(struct change *change);
 int workspace_stage(struct workspace *workspace, struct git *git, struct change *out,
                     struct err *err) CHECKED;
 
+/*
+ * What a staged change adds, as `git diff` without context has it, however large: "+++ b/path"
+ * before the lines of a file, each behind a "+", binary files too.
+ */
+int workspace_diff(struct workspace *workspace, struct git *git, const struct change *change,
+                   void (*on_data)(void *ctx, const char *data, size_t size), void *ctx,
+                   struct err *err) CHECKED;
+
 /* Commits a staged change on the base; *out_commit is the caller's. */
 int workspace_commit(struct workspace *workspace, struct git *git, const struct change *change,
                      const char *message, char **out_commit, struct err *err) CHECKED;
@@ -81,4 +93,8 @@ int workspace_commit(struct workspace *workspace, struct git *git, const struct 
 /* Creates `branch` on the remote. Repeating it is harmless. */
 int workspace_push(struct workspace *workspace, struct git *git, const char *commit,
                    const char *branch, struct err *err) CHECKED;
+
+/* Nothing more will be committed or pushed: removes what is ours, so that programs that aren't
+ * trusted may run again. */
+int workspace_close(struct workspace *workspace, struct err *err) CHECKED;
 #endif

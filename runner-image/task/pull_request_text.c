@@ -7,13 +7,17 @@
 #include "base/alloc.h"
 #include "base/id.h"
 #include "base/utf8.h"
+#include "task/description.h"
 
 #define RUN_ID_TAIL 7
 #define DEFAULT_TITLE "Dispatched change"
 #define DEFAULT_SLUG "change"
 #define PATH_MAX_BYTES 200
 #define PROMPT_MAX_BYTES 40000
+#define TRAILER_MAX_BYTES 200 /* what comes around the prompt */
+#define SENTENCE_MAX_CHARACTERS 400
 #define FENCE_MIN 3
+#define FENCE_MAX 80 /* nobody means more, and two of them take room */
 #define ELLIPSIS "\xe2\x80\xa6"
 
 /* --- Title ------------------------------------------------------------------------------- */
@@ -81,6 +85,11 @@ char *pull_request_title(const struct assignment *a)
     return or_default(one_line(a->title ? a->title : a->prompt, TITLE_MAX_CHARACTERS));
 }
 
+char *pull_request_one_line(const char *text)
+{
+    return or_default(one_line(text, TITLE_MAX_CHARACTERS));
+}
+
 /* --- Branch ------------------------------------------------------------------------------ */
 
 char *pull_request_slug(const char *title)
@@ -113,9 +122,13 @@ char *pull_request_branch(const char *run_id, const char *title)
 
 char *pull_request_commit_message(const struct assignment *a, const char *title)
 {
+    scoped_str requester = a->requester_name ? xasprintf("Co-authored-by: %s <%s>\n",
+                                                         a->requester_name, a->requester_email)
+                                             : xstrdup("");
+
     return xasprintf("%s\n\nMade by the coding agent %s from a dispatched prompt.\n\n"
-                     "Dispatch-Run: %s\n",
-                     title, a->agent, a->run_id);
+                     "Dispatch-Run: %s\n%s",
+                     title, a->agent, a->run_id, requester);
 }
 
 /* --- Description ------------------------------------------------------------------------- */
@@ -141,10 +154,16 @@ static void put_fence(struct buf *out, size_t length, const char *info)
 
 /* `text` in a fenced block, every line of it after `prefix`. CR alone ends a line in Markdown
  * too, so it becomes one. */
-static void put_block(struct buf *out, const char *text, const char *prefix)
+static void put_block(struct buf *out, const char *whole, const char *prefix)
 {
-    size_t fence = fence_for(text);
+    scoped_str safe = xstrdup(whole);
+    const char *text = safe;
+    size_t fence;
 
+    if (fence_for(safe) > FENCE_MAX)
+        for (char *c = safe; *c; c++)
+            *c = *c == '`' ? '\'' : *c;
+    fence = fence_for(safe);
     buf_append_str(out, prefix);
     put_fence(out, fence, "text");
     while (*text) {
@@ -208,27 +227,58 @@ static void put_change(struct buf *out, const struct change *change)
     put_block(out, list.data ? list.data : "", "");
 }
 
-static void put_warning(struct buf *out, const char *reason)
+bool pull_request_warns(const struct pull_request_warning *warning)
 {
-    buf_append_str(out, "> [!WARNING]\n> The agent says that this is only partly done");
-    if (!reason[0]) {
-        buf_append_str(out, ", without a reason.\n\n");
-        return;
+    return warning->partial_reason || warning->sentence || warning->findings;
+}
+
+static void put_quoted(struct buf *out, const char *sentence, const char *quote)
+{
+    buf_printf(out, "> %s%s\n", sentence, quote && quote[0] ? ":" : ".");
+    if (quote && quote[0]) {
+        buf_append_str(out, ">\n");
+        put_block(out, quote, "> ");
     }
-    buf_append_str(out, ":\n>\n");
-    put_block(out, reason, "> ");
+    buf_append_str(out, ">\n");
+}
+
+static void put_warning(struct buf *out, const struct pull_request_warning *warning)
+{
+    const char *reason = warning->partial_reason;
+
+    buf_append_str(out, "> [!WARNING]\n");
+    if (warning->sentence) {
+        scoped_str sentence = one_line(warning->sentence, SENTENCE_MAX_CHARACTERS);
+        scoped_str defused = description_defuse(sentence);
+
+        put_quoted(out, "The run has failed; this is what there is", "");
+        put_quoted(out, defused, warning->quote);
+    }
+    if (reason)
+        put_quoted(out,
+                   reason[0] ? "The agent says that this is only partly done"
+                             : "The agent says that this is only partly done, without a reason",
+                   reason);
+    if (warning->findings)
+        put_quoted(out, "Please look closely", warning->findings);
     buf_append_str(out, "\n");
 }
 
 char *pull_request_description(const struct assignment *a, const struct change *change,
-                               const char *partial_reason)
+                               const char *own, const struct pull_request_warning *warning)
 {
-    scoped_str prompt = cut(a->prompt, PROMPT_MAX_BYTES);
+    scoped_str prompt = NULL;
     scoped_buf text = {0};
+    size_t room;
 
-    if (partial_reason)
-        put_warning(&text, partial_reason);
+    if (pull_request_warns(warning))
+        put_warning(&text, warning);
+    if (own)
+        buf_printf(&text, "%s\n\n", own);
     put_change(&text, change);
+    room = DESCRIPTION_MAX_BYTES - TRAILER_MAX_BYTES - text.size;
+    room = text.size + TRAILER_MAX_BYTES > DESCRIPTION_MAX_BYTES ? 0 : room;
+    prompt = cut(a->prompt, room < PROMPT_MAX_BYTES ? room : PROMPT_MAX_BYTES);
     buf_append_str(&text, "\nThe prompt:\n\n");
     put_block(&text, prompt, "");
     buf_printf(&text, "\nDispatch-Run: %s\n", a->run_id);

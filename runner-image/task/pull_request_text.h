@@ -26,9 +26,24 @@ char *pull_request_slug(const char *title) CHECKED;
 char *pull_request_commit_message(const struct assignment *assignment,
                                   const char *title) CHECKED;
 
-/* `partial_reason`: NULL unless the agent said that it isn't done. */
+/* One line of anybody's text as a title. */
+char *pull_request_one_line(const char *text) CHECKED;
+
+/* What isn't whole: the description opens with it, and the pull request is a draft. All may be
+ * NULL. */
+struct pull_request_warning {
+    const char *partial_reason; /* the agent said that it isn't done; "" without saying why */
+    const char *sentence;       /* why the run has failed although there is a change */
+    const char *quote;          /* below it */
+    const char *findings; /* lines: what the change carries that somebody should look at */
+};
+
+bool pull_request_warns(const struct pull_request_warning *warning);
+
+/* `own`: the agent's words, safe to be shown as Markdown; NULL: none. */
 char *pull_request_description(const struct assignment *assignment, const struct change *change,
-                               const char *partial_reason) CHECKED;
+                               const char *own,
+                               const struct pull_request_warning *warning) CHECKED;
 
 /* "3 files changed, 10 lines added, 2 removed" */
 char *pull_request_counts(const struct change *change) CHECKED;

@@ -181,7 +181,7 @@ def orphaned_run(dispatchd, standin, token):
              os.path.getsize(outcome), 12)
     dispatchd.start()
     task = dispatchd.wait_ended(run_id)
-    check(task["status"] == "stopped", f"{task}")
+    check(task["status"] == "failed" and task["error_code"] == "evicted", f"{task}")
     wait_for("the runner ends", lambda: not processes_in(dispatchd.place))
     return "its outcome is written before the report"
 
