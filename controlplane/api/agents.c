@@ -236,7 +236,7 @@ int list_agents(struct app *app, struct request *req, cJSON **out, struct err *e
 
 /* --- Stopping ----------------------------------------------------------------------------- */
 
-int stop_agent(struct app *app, struct request *req, cJSON **out, struct err *err)
+int stop_agent_run(struct app *app, struct request *req, cJSON **out, struct err *err)
 {
     struct id id;
 

@@ -70,7 +70,7 @@ int retry_task(struct app *app, struct request *req, cJSON **out, struct err *er
 int create_agent(struct app *app, struct request *req, cJSON **out, struct err *err);
 int list_agents(struct app *app, struct request *req, cJSON **out, struct err *err);
 int show_agent(struct app *app, struct request *req, cJSON **out, struct err *err);
-int stop_agent(struct app *app, struct request *req, cJSON **out, struct err *err);
+int stop_agent_run(struct app *app, struct request *req, cJSON **out, struct err *err);
 
 /* runner.c */
 int claim_run(struct app *app, struct request *req, cJSON **out, struct err *err);

@@ -16,7 +16,7 @@ const struct route public_routes[] = {
     {HTTP_POST, "/api/v1/agents", SCOPE_TASKS, ROUTE_V1_ERRORS, create_agent, "Queue an agent run"},
     {HTTP_GET, "/api/v1/agents", SCOPE_TASKS, ROUTE_V1_ERRORS, list_agents, "Agent runs, newest first"},
     {HTTP_GET, "/api/v1/agents/{id}", SCOPE_TASKS, ROUTE_V1_ERRORS, show_agent, "One agent run"},
-    {HTTP_POST, "/api/v1/agents/{id}/stop", SCOPE_TASKS, ROUTE_V1_ERRORS | ROUTE_NO_BODY, stop_agent, "End an agent run"},
+    {HTTP_POST, "/api/v1/agents/{id}/stop", SCOPE_TASKS, ROUTE_V1_ERRORS | ROUTE_NO_BODY, stop_agent_run, "End an agent run"},
 
     {HTTP_POST, "/runner/v1/claim", SCOPE_RUNNER, 0, claim_run, "A runner takes its run"},
     {HTTP_POST, "/runner/v1/git-token", SCOPE_RUNNER, ROUTE_NO_BODY, give_git_token, "A token for the run's repository"},

@@ -74,7 +74,10 @@ static int create(const struct kubernetes_api *api, const char *path, const cJSO
     const struct cluster_request request = {
         .method = "POST", .path = path, .query = FIELD_MANAGER, .body = body};
 
-    return cluster_call(api->cluster, &request, out, err);
+    if (cluster_call(api->cluster, &request, out, err) < 0)
+        return -1;
+    atomic_store(api->away_until_ms, 0); /* it is back */
+    return 0;
 }
 
 static int patch_at(const struct kubernetes_api *api, const char *collection, const char *name,

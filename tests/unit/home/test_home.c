@@ -128,6 +128,26 @@ static void test_git_token_comes_with_its_end(void **state)
     finish(&at);
 }
 
+static void test_tool_headers_come_as_they_are_at_home(void **state)
+{
+    static const struct scripted_answer answers[] = {
+        {503, "Retry-After: 0\r\n", "{}"},
+        {200, NULL, "{\"tools\":{\"find\":{\"X-Key\":\"k\"}}}"},
+        {200, NULL, "{}"}};
+    struct call_home at;
+    struct err err = {0};
+
+    (void)state;
+    begin_with(&at, answers);
+    scoped_json headers = home_tool_headers(at.home, &err);
+    assert_made(headers, err);
+    assert_string_equal(json_get_str(json_get(headers, "find"), "X-Key"), "k");
+    assert_true(server_saw(&at.server, "POST /runner/v1/tool-headers HTTP/1.1\r\n"));
+    assert_null(home_tool_headers(at.home, &err));
+    assert_int_equal(err.kind, ERR_UPSTREAM);
+    finish(&at);
+}
+
 static void test_outcome_is_repeated_until_home_has_it(void **state)
 {
     static const struct scripted_answer answers[] = {
@@ -194,6 +214,7 @@ TEST_MAIN(cmocka_unit_test(test_claim_carries_token_attempt_and_runner_id),
           cmocka_unit_test(test_refused_claim_is_not_asked_again),
           cmocka_unit_test(test_404_of_a_stranger_is_not_homes_answer),
           cmocka_unit_test(test_git_token_comes_with_its_end),
+          cmocka_unit_test(test_tool_headers_come_as_they_are_at_home),
           cmocka_unit_test(test_outcome_is_repeated_until_home_has_it),
           cmocka_unit_test(test_outcome_that_someone_else_reported_is_not_repeated),
           cmocka_unit_test(test_heartbeat_goes_on_when_home_is_away_and_stops_us_when_told),

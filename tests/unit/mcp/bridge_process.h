@@ -10,6 +10,7 @@
 
 #include "mcp/bridge.h"
 #include "process/process.h"
+#include "sandbox/sandbox.h"
 
 /*
  * `dispatch-runner mcp SOCKET` as an agent starts it, with pipes to its standard input and
@@ -28,9 +29,12 @@ struct bridge_process {
         (void)signal(SIGPIPE, SIG_IGN);                                                        \
     } while (0)
 
-static void bridge_start(struct bridge_process *bridge, const char *socket_path)
+/* `sandbox` may be NULL: none. */
+static void bridge_start(struct bridge_process *bridge, const char *socket_path,
+                         struct sandbox *sandbox)
 {
-    const char *argv[] = {"/proc/self/exe", "mcp", socket_path, NULL};
+    char *self = realpath("/proc/self/exe", NULL);
+    const char *argv[] = {self, "mcp", socket_path, NULL};
     struct process_spec spec = PROCESS_SPEC_DEFAULTS;
     struct err err = {0};
     int in[2];
@@ -42,7 +46,10 @@ static void bridge_start(struct bridge_process *bridge, const char *socket_path)
     spec.stdin_fd = in[0];
     spec.stdout_fd = out[1];
     spec.stderr_fd = STDERR_FILENO;
+    spec.before_exec = sandbox ? sandbox_enter : NULL;
+    spec.before_exec_ctx = sandbox;
     assert_ok(process_start(&spec, &bridge->pid, &err), err);
+    free(self);
     (void)close(in[0]);
     (void)close(out[1]);
     bridge->in = in[1];

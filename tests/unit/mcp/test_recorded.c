@@ -118,7 +118,7 @@ static int replay(const char *path)
 
     assert_non_null(in);
     inventory_start(&world);
-    bridge_start(&bridge, tool_server_socket(world.served));
+    bridge_start(&bridge, tool_server_socket(world.served), NULL);
     while (getline(&line, &room, in) > 0)
         replay_line(&bridge, &heard, line, path, ++n);
     bridge_close_in(&bridge);

@@ -351,6 +351,9 @@ static void test_the_socket_is_there_for_another_user_and_goes_at_the_end(void *
 
 static void test_a_tool_that_can_not_be_called_is_no_start(void **state)
 {
+    static const char headerless[] =
+        "[{\"name\": \"a\", \"description\": \"\", \"parameters\": {}, \"endpoint\": "
+        "{\"url\": \"http://x\", \"method\": \"GET\", \"has_headers\": true}}]";
     static const char *const bad[] = {
         "{}",
         "[1]",
@@ -358,8 +361,7 @@ static void test_a_tool_that_can_not_be_called_is_no_start(void **state)
         "[" TOOL("a b", "GET", "/", "") "]",
         "[" TOOL("a", "BREW", "/", "") "]",
         "[" TOOL("a", "GET", "/", "") "," TOOL("a", "GET", "/", "") "]",
-        "[{\"name\": \"a\", \"description\": \"\", \"parameters\": {}, \"endpoint\": "
-        "{\"url\": \"http://x\", \"method\": \"GET\", \"has_headers\": true}}]",
+        headerless,
     };
     scoped_str dir = test_dir_new();
     scoped(redaction) redaction = redaction_new();

@@ -72,6 +72,15 @@ __attribute__((unused)) static char *write_pem(const char *dir, const char *file
     return path;
 }
 
+/* Of what has no NUL at its end, which strndup's checkers take for granted. */
+__attribute__((unused)) static char *text_copy(const char *text, size_t size)
+{
+    char *copy = xcalloc(1, size + 1);
+
+    memcpy(copy, text, size);
+    return copy;
+}
+
 /* As text, for the caller to free. */
 __attribute__((unused)) static char *certificate_text(X509 *certificate)
 {
@@ -82,7 +91,7 @@ __attribute__((unused)) static char *certificate_text(X509 *certificate)
     assert_non_null(out);
     assert_int_equal(PEM_write_bio_X509(out, certificate), 1);
     size = BIO_get_mem_data(out, &text);
-    text = xstrndup(text, (size_t)size);
+    text = text_copy(text, (size_t)size);
     BIO_free(out);
     return text;
 }
@@ -96,7 +105,7 @@ __attribute__((unused)) static char *key_text(EVP_PKEY *key)
     assert_non_null(out);
     assert_int_equal(PEM_write_bio_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL), 1);
     size = BIO_get_mem_data(out, &text);
-    text = xstrndup(text, (size_t)size);
+    text = text_copy(text, (size_t)size);
     BIO_free(out);
     return text;
 }
