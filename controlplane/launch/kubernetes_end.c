@@ -7,6 +7,12 @@ static bool is_moot(const struct err *err)
     return err->kind == ERR_NOT_FOUND || err->kind == ERR_CONFLICT;
 }
 
+/* A patch with another one's uid is 422 Invalid, not 409; nothing else of ours can be. */
+static bool is_moot_patch(const struct err *err)
+{
+    return is_moot(err) || err->kind == ERR_INVALID;
+}
+
 static int delete_job(const struct kubernetes *kubernetes,
                       const struct kubernetes_target *target, const char *uid, struct err *err)
 {
@@ -34,7 +40,7 @@ static int stop_pod(const struct kubernetes *kubernetes, const struct kubernetes
         kubernetes_api_patch_pod(&kubernetes->api, pod->name, patch, &answer, &failure) == 0;
     if (*out_done)
         kubernetes_cache_put_pod(kubernetes->cache, answer);
-    else if (!is_moot(&failure)) {
+    else if (!is_moot_patch(&failure)) {
         *err = failure;
         return -1;
     }
@@ -52,7 +58,7 @@ static int stop_job(const struct kubernetes *kubernetes, const struct kubernetes
     if (kubernetes_api_patch_job(&kubernetes->api, target->ref.text, patch, &answer, &failure)
         == 0)
         kubernetes_cache_put_job(kubernetes->cache, answer);
-    else if (!is_moot(&failure)) {
+    else if (!is_moot_patch(&failure)) {
         *err = failure;
         return -1;
     }

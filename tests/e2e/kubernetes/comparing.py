@@ -7,20 +7,21 @@ import re
 
 from sides import NAMESPACE
 
-UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+UID = re.compile(r"\b[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}\b")
 TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 DRAWN = re.compile(r"\b((?:life|talk)-[a-z0-9-]*[a-z])-[bcdfghjklmnpqrstvwxz2456789]{5}\b")
 ACCOUNT = re.compile(r"system:serviceaccount:[^:]+:dispatchd")
-VERSIONS = re.compile(r"(too old resource version: )\d+ \(\d+\)")
+VERSIONS = re.compile(r"(too old resource version: \d+) \(\d+\)")
 DROPPED = {"managedFields", "selfLink"}
-MASKED = {"resourceVersion": "VERSION", "containerID": "CONTAINER", "imageID": "IMAGE",
-          "remainingItemCount": "COUNT"}
+MASKED = {"resourceVersion": "VERSION", "continue": "TOKEN", "containerID": "CONTAINER",
+          "imageID": "IMAGE", "remainingItemCount": "COUNT"}
+REMEMBERS = "nothing is too old for it yet"
 
 
 def plain_text(text):
     for pattern, instead in ((UID, "UID"), (TIME, "TIME"), (DRAWN, r"\1-DRAWN"),
                              (ACCOUNT, "system:serviceaccount:NAMESPACE:dispatchd"),
-                             (VERSIONS, r"\1N (N)")):
+                             (VERSIONS, r"\1 (N)")):
         text = pattern.sub(instead, text)
     return text.replace(NAMESPACE, "NAMESPACE")
 
@@ -29,7 +30,7 @@ def plain(value):
     if isinstance(value, dict):
         return {name: MASKED[name] if name in MASKED and inner else plain(inner)
                 for name, inner in value.items() if name not in DROPPED}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return plain_text(value) if isinstance(value, str) else value
 
@@ -46,6 +47,17 @@ def said(answer):
     except ValueError:
         shown["body"] = plain_text(answer.text)
     return shown
+
+
+def brief(status):
+    """A refusal without the sentences, where these show Go's structures and regular expressions:
+    which fields are wrong, and how."""
+    causes = status.get("details", {}).get("causes")
+    if causes:
+        status["details"]["causes"] = sorted({f'{each["field"]}: {each["reason"]}'
+                                              for each in causes})
+    if "message" in status:
+        status["message"] = "in other words"
 
 
 # --- Objects whose whole is not compared -------------------------------------------------------
@@ -69,6 +81,8 @@ def job_shown(job):
 
 def meta_shown(obj):
     meta = plain(obj["metadata"])
+    if "deletionTimestamp" in meta:
+        meta.pop("finalizers", None)  # whose turn is last, differs from time to time
     shown = {name: meta[name] for name in ("labels", "ownerReferences", "finalizers",
                                            "deletionGracePeriodSeconds") if meta.get(name)}
     shown["keys"] = sorted(meta)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two that are compared: a real API server and its stand-in, each with one namespace and with
 dispatchd's own rights there, those of manifests/base/role.yaml."""
-import base64
 import http.client
 import json
 import os
@@ -103,13 +102,21 @@ class RealSide(Side):
     name = "real"
 
     def __init__(self, kubeconfig, place):
-        self.admin = api_of(kubeconfig, place)
+        self.kubeconfig, self.admin = kubeconfig, api_of(kubeconfig, place)
         tls = ssl.create_default_context(cafile=self.admin.files["certificate-authority"]) \
             if self.admin.tls else None
         super().__init__(self.admin.server.geturl(), None, tls, self.admin.tls,
                          self.admin.headers)
 
     def __enter__(self):
+        try:
+            self.settle()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def settle(self):
         for path, document in self.setting():
             self.expect(201, "POST", path, document, as_admin=True)
         asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
@@ -120,15 +127,14 @@ class RealSide(Side):
         wait_for("the namespace is ready", lambda: self.ask(
             "GET", f"{CORE}/serviceaccounts/default", as_admin=True).status == 200
             and self.ask("GET", JOBS).status == 200, WITHIN_S, 0.1)
-        return self
 
-    @staticmethod
-    def setting():
+    def setting(self):
         yield "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace",
                                      "metadata": {"name": NAMESPACE}}
         yield f"{CORE}/serviceaccounts", {"apiVersion": "v1", "kind": "ServiceAccount",
                                           "metadata": {"name": ACCOUNT}}
-        text = kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", ROLE)
+        text = kubectl("--kubeconfig", self.kubeconfig, "create", "--dry-run=client", "-o",
+                       "json", "-f", ROLE)
         role, binding = read_documents(text)
         for document in (role, binding):
             document["metadata"]["namespace"] = NAMESPACE
@@ -147,6 +153,9 @@ class RealSide(Side):
 
     def has_secret(self, name):
         return self.ask("GET", f"{SECRETS}/{name}", as_admin=True).status == 200
+
+    def delete_pod(self, pod):
+        self.expect(200, "DELETE", f"{PODS}/{pod}", as_admin=True)
 
     def evict(self, pod):
         body = {"apiVersion": "policy/v1", "kind": "Eviction",
@@ -169,7 +178,8 @@ class StandinSide(Side):
     name = "stand-in"
 
     def __init__(self, place):
-        self.program = KubernetesStandin(place, "--namespace", NAMESPACE)
+        self.program = KubernetesStandin(
+            place, "--namespace", NAMESPACE, "--deny", "get:pods", "--deny", "create:pods")
         super().__init__(self.program.url, TOKEN, None, None,
                          {"Authorization": f"Bearer {TOKEN}"})
 
@@ -181,6 +191,9 @@ class StandinSide(Side):
 
     def has_secret(self, name):
         return name in (secret["metadata"]["name"] for secret in self.program.objects("secrets"))
+
+    def delete_pod(self, pod):
+        self.expect(200, "DELETE", f"{PODS}/{pod}")
 
     def evict(self, pod):
         self.expect(200, "POST", "/standin/pods", {"name": pod, "do": "drain"})
@@ -246,7 +259,3 @@ class Follower:
         return self.wait(f"pod {nth} of {job}", lambda: next(
             (obj for what, obj in (self.pods(job)[nth:nth + 1] or [[]])[0]
              if condition(what, obj)), None))
-
-
-def text_of(secret, key):
-    return base64.b64decode(secret["data"][key]).decode()

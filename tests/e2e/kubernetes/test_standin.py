@@ -10,7 +10,7 @@ import os
 import sys
 
 import lives
-from comparing import difference
+from comparing import REMEMBERS, difference
 from conversation import Conversation
 from kubectl import Failed
 from parts import Place
@@ -28,15 +28,18 @@ def both(run, sides):
 
 def compare(real, standin, options):
     """How many were compared, and how many differ, printed."""
-    names = [name for name in real if options.only is None or options.only in name]
+    names = [name for name in {**real, **standin} if (options.only or "") in name]
+    for name in [name for name in names if real.get(name) == REMEMBERS]:
+        names.remove(name)
+        print(f"  skipped  {name}: a young cluster, {REMEMBERS}")
     differ = 0
     for name in names:
-        found = difference(real[name], standin.get(name))
+        found = difference(real.get(name), standin.get(name))
         if found:
             differ += 1
             print(f"  DIFFERS  {name}", *found, sep="\n    ")
         elif options.show:
-            print(f"  {name}: {json.dumps(real[name], indent=1)}")
+            print(f"  {name}: {json.dumps(real.get(name), indent=1)}")
     return len(names), differ
 
 
@@ -59,7 +62,7 @@ def main():
                 failed = failed or differ > 0
             if len(parts) == 1:
                 print("lives: skipped, the cluster has no node that is ready")
-    except Failed as problem:
+    except (Failed, OSError) as problem:
         print(f"FAIL  {problem}")
         failed = True
     return 1 if failed else 0

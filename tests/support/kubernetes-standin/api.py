@@ -8,6 +8,7 @@ import urllib.parse
 
 import schema
 import status
+from store import place
 
 GROUP_VERSIONS = {"/api/v1": "v1", "/apis/batch/v1": "batch/v1",
                   "/apis/events.k8s.io/v1": "events.k8s.io/v1"}
@@ -15,6 +16,17 @@ SERVED = {"v1": ("pods", "secrets", "events"), "batch/v1": ("jobs",),
           "events.k8s.io/v1": ("events",)}
 PATH = re.compile(r"(/api/v1|/apis/batch/v1|/apis/events\.k8s\.io/v1)"
                   r"(?:/namespaces/([^/]+))?/([a-z]+)(?:/([^/]+))?(?:/(log))?\Z")
+ONE_VERBS = {"PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+ALL_VERBS = {"POST": "create", "DELETE": "deletecollection"}
+BODY_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+FIELDS = {"jobs": {"status.successful"},
+          "pods": {"spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
+                   "spec.serviceAccountName", "status.phase", "status.podIP"},
+          "secrets": {"type"},
+          "events": {"reason", "reportingComponent", "source", "type",
+                     *(f"involvedObject.{name}" for name in (
+                         "kind", "namespace", "name", "uid", "apiVersion", "resourceVersion",
+                         "fieldPath"))}}
 EVENT_NAMES = (("message", "note"), ("involvedObject", "regarding"),
                ("reportingComponent", "reportingController"), ("source", "deprecatedSource"),
                ("firstTimestamp", "deprecatedFirstTimestamp"),
@@ -26,16 +38,16 @@ class Request:
         path, _, query = target.partition("?")
         found = PATH.match(path)
         if not found:
-            raise status.no_such_path()
+            raise status.PlainRefused()
         self.version = GROUP_VERSIONS[found[1]]
         self.namespace, self.kind, self.name, self.sub = found.groups()[1:]
         if self.kind not in SERVED[self.version] or (self.sub and self.kind != "pods"):
-            raise status.no_such_path()
+            raise status.no_such_resource()
         self.query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
         self.method, self.raw, self.content_type = method, body, content_type
         self.warnings = []
         self.selector = parse_selector(self.query.get("labelSelector", "")) \
-            + parse_fields(self.query.get("fieldSelector", ""))
+            + parse_fields(self.query.get("fieldSelector", ""), self.kind)
 
     @property
     def is_watch(self):
@@ -46,14 +58,21 @@ class Request:
     def verb(self):
         if self.method == "GET":
             return "watch" if self.is_watch else "get" if self.name else "list"
-        return {"POST": "create", "PUT": "update", "PATCH": "patch",
-                "DELETE": "delete" if self.name else "deletecollection"}.get(self.method)
+        return ONE_VERBS.get(self.method) if self.name else ALL_VERBS.get(self.method)
 
     def body(self):
+        if self.verb in ("create", "update") and self.content_type not in BODY_TYPES:
+            raise status.unknown_format()
+        if not self.raw and self.verb.startswith("delete"):
+            return {}
         try:
-            return json.loads(self.raw) if self.raw else {}
+            return json.loads(self.raw)
         except ValueError as problem:
-            raise status.bad_request(f"error decoding: {problem}") from None
+            raise status.bad_request("error decoding patch: unexpected end of JSON input"
+                                     if self.verb == "patch" else
+                                     "the object provided is unrecognized (must be of type "
+                                     f"{status.KINDS[self.kind]}): couldn't get version/kind; "
+                                     f"json parse error: {problem}") from None
 
 
 def parse_selector(text):
@@ -73,17 +92,19 @@ def parse_selector(text):
             wanted = not part.strip().startswith("!")
             tests.append(lambda labels, k=key, w=wanted: (k in labels) == w)
         else:
-            raise status.bad_request(f"unable to parse requirement: {part}")
+            raise status.bad_request(f"unable to parse requirement: found '{part}'")
     return [lambda obj, t=test: t(obj["metadata"].get("labels") or {}) for test in tests]
 
 
-def parse_fields(text):
+def parse_fields(text, kind):
     tests = []
     for part in text.split(",") if text else []:
         path, equals, value = part.replace("==", "=").partition("=")
         if not equals:
             raise status.bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
         wanted = not path.endswith("!")
+        if path.rstrip("!") not in FIELDS[kind] | {"metadata.name", "metadata.namespace"}:
+            raise status.bad_request(f'field label not supported: {path.rstrip("!")}')
 
         def fits(obj, path=path.rstrip("!").split("."), value=value, wanted=wanted):
             for name in path:
@@ -117,14 +138,11 @@ class Api:
     def answer(self, request):
         """(code, document)"""
         verb = getattr(self, request.verb or "", None)
-        if verb is None:
-            raise status.Refused(405, "MethodNotAllowed", "the server does not allow this "
-                                 "method on the requested resource")
+        if verb is None or (request.verb == "create" and not request.namespace):
+            raise status.no_such_method()
         return verb(request)
 
     def create(self, request):
-        if not request.namespace or request.name:
-            raise status.no_such_path()
         if self.namespaces and request.namespace not in self.namespaces:
             raise status.Refused(404, "NotFound",
                                  f'namespaces "{request.namespace}" not found',
@@ -133,6 +151,8 @@ class Api:
                                             request.query.get("fieldValidation", "Warn"))
         if request.version == "events.k8s.io/v1":
             obj = as_core_event(obj)
+        if request.kind == "events":
+            obj.setdefault("eventTime", None)
         meta = obj["metadata"]
         if meta.get("namespace", request.namespace) != request.namespace:
             raise status.bad_request("the namespace of the provided object does not match the "
@@ -158,25 +178,14 @@ class Api:
 
     def list(self, request):
         limit = int(request.query.get("limit") or 0)
-        if request.query.get("continue"):
-            try:
-                token = json.loads(base64.b64decode(request.query["continue"]))
-                version, skip = token["rv"], token["start"]
-            except (ValueError, KeyError):
-                raise status.bad_request("continue key is not valid") from None
-            objects = self.store.snapshot(version)
-        else:
-            objects, version = self.store.list(request.kind, request.namespace,
-                                               request.selector)
-            skip = 0
+        objects, version = self.rest(request)
         meta = {"resourceVersion": str(version)}
-        page = objects[skip:skip + limit] if limit else objects[skip:]
-        if limit and skip + limit < len(objects):
-            self.store.keep_snapshot(version, objects)
-            meta["continue"] = base64.b64encode(json.dumps(
-                {"v": "meta.k8s.io/v1", "rv": version, "start": skip + limit}).encode()).decode()
+        page = objects[:limit] if limit else objects
+        if len(page) < len(objects):
+            self.store.keep_snapshot((version, request.kind), objects)
+            meta["continue"] = token_of(version, place(page[-1]) + "\0")
             if not request.selector:
-                meta["remainingItemCount"] = len(objects) - skip - limit
+                meta["remainingItemCount"] = len(objects) - len(page)
         items = []
         for obj in page:  # items of a list don't say what they are
             item = dict(self.shown(request, obj))
@@ -184,6 +193,21 @@ class Api:
             items.append(item)
         return 200, {"kind": status.KINDS[request.kind] + "List", "apiVersion": request.version,
                      "metadata": meta, "items": items}
+
+    def rest(self, request):
+        """(what is left to list, the version it is of): as it was when the first page was read,
+        or, by a token of version -1, as it is now."""
+        if not request.query.get("continue"):
+            return self.store.list(request.kind, request.namespace, request.selector)
+        version, start = read_token(request.query["continue"])
+        if version < 0:
+            objects, version = self.store.list(request.kind, request.namespace,
+                                               request.selector)
+        else:
+            objects = self.store.snapshot((version, request.kind))
+            if objects is None:
+                raise status.continue_too_old(token_of(-1, start))
+        return [obj for obj in objects if place(obj) >= start], version
 
     def delete(self, request):
         options = request.body()
@@ -219,11 +243,7 @@ class Api:
     def patch(self, request):
         if request.content_type not in ("application/merge-patch+json",
                                         "application/strategic-merge-patch+json"):
-            raise status.Refused(
-                415, "UnsupportedMediaType",
-                "the body of the request was in an unknown format - accepted media types "
-                "include: application/json-patch+json, application/merge-patch+json, "
-                "application/apply-patch+yaml")
+            raise status.Refused(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
         patch = request.body()
         if request.version == "events.k8s.io/v1":
             patch = as_core_event(patch)
@@ -250,15 +270,21 @@ class Api:
             before = copy.deepcopy(obj)
             change(obj)
             wanted = obj["metadata"].get("uid", before["metadata"]["uid"])
+            if obj["metadata"].get("name") != request.name:
+                raise status.bad_request(
+                    f'the name of the object ({obj["metadata"].get("name")}) does not match the '
+                    f"name on the URL ({request.name})")
             if wanted != before["metadata"]["uid"]:
-                raise status.wrong_uid_in_patch(request.kind, request.name, wanted,
-                                                before["metadata"]["uid"])
+                raise status.wrong_uid_in_patch(request.kind, request.name, wanted)
             if obj["metadata"].get("resourceVersion", before["metadata"]["resourceVersion"]) \
                     != before["metadata"]["resourceVersion"]:
                 raise status.modified(request.kind, request.name)
             unknown = []
-            pruned = schema.prune(schema.FIELDS[(before["apiVersion"], before["kind"])], obj,
-                                  "", unknown)
+            try:
+                pruned = schema.prune(schema.FIELDS[(before["apiVersion"], before["kind"])],
+                                      obj, "", unknown)
+            except schema.WrongType as wrong:
+                raise status.wrong_patch(wrong) from None
             request.warnings += [f'unknown field "{field}"' for field in unknown]
             obj.clear()
             obj.update(pruned)
@@ -271,6 +297,23 @@ class Api:
 
         return 200, self.shown(request, self.store.update(
             request.kind, request.namespace, request.name, checked))
+
+
+# --- Tokens of lists ---
+
+def token_of(version, start):
+    text = json.dumps({"v": "meta.k8s.io/v1", "rv": version, "start": start})
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def read_token(text):
+    """(version, start)"""
+    try:
+        token = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return int(token["rv"]), str(token["start"])
+    except (ValueError, KeyError, TypeError) as problem:
+        raise status.bad_request(
+            f"invalid continue token: continue key is not valid: {problem}") from None
 
 
 def hide_text(secret):

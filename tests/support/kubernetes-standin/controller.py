@@ -10,9 +10,8 @@ import time
 
 from schema import default_container
 from status import Refused
-from store import now
+from store import TRACKING, drop_finalizer, now
 
-TRACKING = "batch.kubernetes.io/job-tracking"
 CREATE_RETRY_S = 0.5
 DEADLINE = ("DeadlineExceeded", "Job was active longer than specified deadline")
 BACKOFF = ("BackoffLimitExceeded", "Job has reached the specified backoff limit")
@@ -104,26 +103,28 @@ class Controller(threading.Thread):
         if is_finished(job):
             self.expire(job)
             return
-        pods = [pod for kind, pod in self.store.owned_by(job["metadata"]) if kind == "pods"]
-        job = self.count(job, pods)
+        job = self.count(job, self.pods_of(job))
+        living = [pod for pod in self.pods_of(job) if not is_over(pod)]
         if job["spec"]["suspend"]:
-            self.suspend(job, pods)
+            self.suspend(job, living)
             return
         job = self.begin(job)
         job = self.judge(job)
         target = condition_of(job, "FailureTarget") or condition_of(job, "SuccessCriteriaMet")
-        living = [pod for pod in pods if not is_over(pod)]
         if target:
             self.end_pods(living)
             if not living:
                 self.finish(job, target)
             else:
-                self.write_status(job, living)
+                self.write_status(job, self.pods_of(job))
             return
         if not living:
             self.make_pod(job)
         else:
             self.write_status(job, living)
+
+    def pods_of(self, job):
+        return [pod for kind, pod in self.store.owned_by(job["metadata"]) if kind == "pods"]
 
     def change(self, job, change):
         meta = job["metadata"]
@@ -140,12 +141,17 @@ class Controller(threading.Thread):
                 after["status"][field] = after["status"].get(field, 0) + 1
 
             job = self.change(job, add)
-            self.store.update("pods", pod["metadata"]["namespace"], pod["metadata"]["name"],
-                              lambda after: after["metadata"]["finalizers"].remove(TRACKING))
+            self.let_go(pod)
         return job
 
-    def suspend(self, job, pods):
-        living = [pod for pod in pods if not is_over(pod)]
+    def let_go(self, pod):
+        self.store.update("pods", pod["metadata"]["namespace"], pod["metadata"]["name"],
+                          lambda after: drop_finalizer(after, TRACKING))
+
+    def suspend(self, job, living):
+        """Its pods go, and aren't counted."""
+        for pod in living:
+            self.let_go(pod)
         self.end_pods(living)
         self.started.pop(job["metadata"]["uid"], None)
         self.deadlines.pop(job["metadata"]["uid"], None)
@@ -153,7 +159,7 @@ class Controller(threading.Thread):
         def mark(after):
             set_condition(after, "Suspended", "True", "JobSuspended", "Job suspended")
             after["status"].pop("startTime", None)
-            self.write_counts(after, living)
+            self.write_counts(after, self.pods_of(job))
 
         self.change(job, mark)
 
@@ -223,7 +229,8 @@ class Controller(threading.Thread):
                                "preconditions": {"uid": job["metadata"]["uid"]}})
 
     @staticmethod
-    def write_counts(job, living):
+    def write_counts(job, pods):
+        living = [pod for pod in pods if not is_over(pod)]
         ending = [pod for pod in living if "deletionTimestamp" in pod["metadata"]]
         ready = [pod for pod in living if pod.get("status", {}).get("phase") == "Running"
                  and "deletionTimestamp" not in pod["metadata"]]

@@ -22,6 +22,9 @@ UNSCHEDULABLE = ("0/1 nodes are available: 1 Insufficient cpu. no new claims to 
 EVICTED = ("The node was low on resource: memory. Threshold quantity: 100Mi, available: 60Mi. "
            "Container runner was using 500Mi, request is 100Mi, has larger consumption of "
            "memory. ")
+START_ERROR = ('failed to create containerd task: failed to create shim task: OCI runtime create '
+               'failed: runc create failed: unable to start container process: exec: no such '
+               'file or directory: unknown')
 LATE = "Pod was active on the node longer than the specified deadline"
 DISRUPTIONS = {
     "evict": ("TerminationByKubelet", EVICTED),
@@ -178,7 +181,8 @@ class Life(threading.Thread):
             waiting["message"] = message
 
         def show(pod):
-            self.show(pod, {"waiting": waiting}, "Pending", False)
+            self.show(pod, {"waiting": waiting}, "Pending", False,
+                      sandbox=reason != "ContainerCreating")
 
         self.change(show)
 
@@ -215,7 +219,8 @@ class Life(threading.Thread):
 
     # --- Running and ending ---
 
-    def show(self, pod, state, phase, ready):
+    def show(self, pod, state, phase, ready, sandbox=None):
+        """sandbox: is the one there that its containers start in? By default, once they run."""
         status = pod["status"]
         status.setdefault("startTime", now())
         status.update(phase=phase, hostIP="192.0.2.10", hostIPs=[{"ip": "192.0.2.10"}])
@@ -225,8 +230,10 @@ class Life(threading.Thread):
         why = ("PodCompleted" if phase == "Succeeded" else "PodFailed") if over else \
             "ContainersNotReady"
         unready = f'containers with unready status: [{self.spec["name"]}]'
-        set_condition(pod, "PodReadyToStartContainers", "True" if ready else "False", "", "")
-        set_condition(pod, "Initialized", "True", "PodCompleted" if over else "", "")
+        set_condition(pod, "PodReadyToStartContainers",
+                      "True" if (ready if sandbox is None else sandbox) else "False", "", "")
+        set_condition(pod, "Initialized", "True",
+                      "PodCompleted" if phase == "Succeeded" else "", "")
         for kind in ("Ready", "ContainersReady"):
             set_condition(pod, kind, "True" if ready else "False", "" if ready else why,
                           "" if ready or over else unready)
@@ -238,6 +245,9 @@ class Life(threading.Thread):
 
     def execute(self):
         self.started_at = now()
+        if self.script.get("pending") == "start_error":
+            self.fail_to_start()
+            return
         self.container.start()
         self.change(lambda pod: self.show(pod, {"running": {"startedAt": self.started_at}},
                                           "Running", True))
@@ -250,6 +260,13 @@ class Life(threading.Thread):
         self.write_end()
         if self.is_deleted():
             self.let_go()
+
+    def fail_to_start(self):
+        """The runtime can't start what is in the image."""
+        ended = {"exitCode": 128, "reason": "StartError", "message": START_ERROR,
+                 "startedAt": "1970-01-01T00:00:00Z", "finishedAt": now(),
+                 "containerID": f"containerd://{random.randbytes(32).hex()}"}
+        self.change(lambda pod: self.show(pod, {"terminated": ended}, "Failed", False))
 
     def wait_for_end(self):
         """Until the container has ended, by itself, by order or by deletion."""

@@ -7,13 +7,41 @@ import status
 
 ANY = None  # not looked into
 
+
+class Scalar:
+    """One of these, or a map of them: anything else can't be read."""
+
+    def __init__(self, name, *kinds, of_map=False):
+        self.name, self.kinds, self.of_map = name, kinds, of_map
+
+    def check(self, value, path):
+        if self.of_map and isinstance(value, dict):
+            for inner in value.values():
+                Scalar(self.name, *self.kinds).check(inner, path)
+        elif self.of_map or type(value) not in self.kinds:
+            found = {str: "string", int: "number", float: "number", bool: "bool",
+                     list: "array"}.get(type(value), "object")
+            raise WrongType(f"json: cannot unmarshal {found} into Go struct field {path} of "
+                            f"type {self.name}")
+
+
+class WrongType(Exception):
+    pass
+
+
+TEXT = Scalar("string", str)
+INTEGER = Scalar("int64", int)
+YES_OR_NO = Scalar("bool", bool)
+TEXTS = Scalar("string", str, of_map=True)
+
 META = dict.fromkeys("name generateName namespace uid resourceVersion creationTimestamp "
                      "generation labels annotations ownerReferences finalizers managedFields "
                      "deletionTimestamp deletionGracePeriodSeconds selfLink".split(), ANY)
+META.update(name=TEXT, namespace=TEXT, uid=TEXT, labels=TEXTS, annotations=TEXTS)
 META["ownerReferences"] = [dict.fromkeys("apiVersion kind name uid controller "
                                          "blockOwnerDeletion".split(), ANY)]
 KEY_REF = {"name": ANY, "key": ANY, "optional": ANY}
-ENV = {"name": ANY, "value": ANY,
+ENV = {"name": TEXT, "value": TEXT,
        "valueFrom": {"secretKeyRef": KEY_REF, "configMapKeyRef": KEY_REF,
                      "fieldRef": {"apiVersion": ANY, "fieldPath": ANY},
                      "resourceFieldRef": {"containerName": ANY, "resource": ANY,
@@ -29,7 +57,7 @@ CONTAINER = dict.fromkeys("name image command args workingDir ports envFrom resi
                           "terminationMessagePolicy imagePullPolicy stdin stdinOnce "
                           "tty".split(), ANY)
 CONTAINER.update(
-    env=[ENV], securityContext=SECURITY,
+    name=TEXT, image=TEXT, env=[ENV], securityContext=SECURITY,
     resources={"limits": ANY, "requests": ANY, "claims": ANY},
     volumeMounts=[dict.fromkeys("name readOnly recursiveReadOnly mountPath subPath "
                                 "mountPropagation subPathExpr".split(), ANY)])
@@ -53,12 +81,16 @@ POD_SPEC = dict.fromkeys("restartPolicy terminationGracePeriodSeconds activeDead
                          "preemptionPolicy overhead topologySpreadConstraints setHostnameAsFQDN "
                          "os hostUsers schedulingGates resourceClaims resources "
                          "ephemeralContainers hostnameOverride workloadRef".split(), ANY)
+POD_SPEC.update(activeDeadlineSeconds=INTEGER, terminationGracePeriodSeconds=INTEGER,
+                restartPolicy=TEXT, nodeSelector=TEXTS)
 POD_SPEC.update(containers=[CONTAINER], initContainers=[CONTAINER], volumes=[VOLUME],
                 securityContext=POD_SECURITY)
 JOB_SPEC = dict.fromkeys("parallelism completions activeDeadlineSeconds podFailurePolicy "
                          "successPolicy backoffLimit backoffLimitPerIndex maxFailedIndexes "
                          "manualSelector ttlSecondsAfterFinished completionMode suspend "
                          "podReplacementPolicy managedBy".split(), ANY)
+JOB_SPEC.update(dict.fromkeys("parallelism completions activeDeadlineSeconds backoffLimit "
+                              "ttlSecondsAfterFinished".split(), INTEGER), suspend=YES_OR_NO)
 JOB_SPEC.update(template={"metadata": META, "spec": POD_SPEC},
                 selector={"matchLabels": ANY, "matchExpressions": ANY})
 REFERENCE = dict.fromkeys("kind namespace name uid apiVersion resourceVersion "
@@ -92,6 +124,8 @@ QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([EPTGMk]i?|Ki|m|u|n|e[0-9]+)?\Z")
 
 def prune(fields, value, path, unknown):
     """value without unknown fields, whose paths are added to `unknown`; and without nulls."""
+    if isinstance(fields, Scalar):
+        fields.check(value, path)
     if isinstance(fields, list) and isinstance(value, list):
         return [prune(fields[0], item, f"{path}[{i}]", unknown)
                 for i, item in enumerate(value)]
@@ -112,16 +146,20 @@ def read(api_version, kind, body, validation):
     named = status.KINDS[kind]
     if not isinstance(body, dict):
         raise status.bad_request("the object provided is unrecognized")
-    if body.get("kind", named) != named or body.get("apiVersion", api_version) != api_version:
-        raise status.bad_request(
-            f'the API version in the data ({body.get("apiVersion")}) does not match the '
-            f'expected API version ({api_version})')
+    of_kind, of_version = body.get("kind", named), body.get("apiVersion", api_version)
+    cannot = f'{of_kind} in version "{of_version.rpartition("/")[2]}" cannot be handled as a ' \
+             f"{named}: "
+    if of_kind != named or of_version != api_version:
+        raise status.bad_request(f'{cannot}no kind "{of_kind}" is registered for version '
+                                 f'"{of_version}" in scheme "pkg/runtime/scheme.go:111"')
     unknown = []
-    obj = prune(FIELDS[(api_version, named)], body, "", unknown)
+    try:
+        obj = prune(FIELDS[(api_version, named)], body, "", unknown)
+    except WrongType as wrong:
+        raise status.bad_request(f"{cannot}{wrong}") from None
     if unknown and validation == "Strict":
         text = ", ".join(f'unknown field "{field}"' for field in unknown)
-        raise status.bad_request(f'{named} in version "{api_version.rpartition("/")[2]}" cannot '
-                                 f"be handled as a {named}: strict decoding error: {text}")
+        raise status.bad_request(f"{cannot}strict decoding error: {text}")
     obj.update(apiVersion=api_version, kind=named)
     obj.setdefault("metadata", {})
     warnings = [] if validation == "Ignore" else [f'unknown field "{at}"' for at in unknown]
@@ -140,13 +178,23 @@ def check_meta(meta, causes):
                        f'Invalid value: "{name}": a lowercase RFC 1123 subdomain must consist '
                        "of lower case alphanumeric characters, '-' or '.', and must start and "
                        "end with an alphanumeric character"))
+    check_labels(meta, "metadata.labels", causes)
+    for ref in meta.get("ownerReferences") or []:
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not ref.get(field):
+                causes.append(("FieldValueInvalid", f"metadata.ownerReferences.{field}",
+                               'Invalid value: "": must not be empty'))
+
+
+def check_labels(meta, at, causes):
+    rule = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end " \
+           "with an alphanumeric character"
     for key, value in (meta.get("labels") or {}).items():
-        if not isinstance(value, str) or len(value) > 63 or not LABEL_VALUE.match(value) \
-                or not LABEL_KEY.match(key):
-            causes.append(("FieldValueInvalid", "metadata.labels",
-                           f'Invalid value: "{value}": a valid label must be an empty string or '
-                           "consist of alphanumeric characters, '-', '_' or '.', and must start "
-                           "and end with an alphanumeric character"))
+        if not LABEL_KEY.match(key):
+            causes.append(("FieldValueInvalid", at, f'Invalid value: "{key}": name part {rule}'))
+        if len(value) > 63 or not LABEL_VALUE.match(value):
+            causes.append(("FieldValueInvalid", at, f'Invalid value: "{value}": a valid label '
+                           f"must be an empty string or {rule.removeprefix('must ')}"))
 
 
 def check_container(container, at, causes):
@@ -159,9 +207,6 @@ def check_container(container, at, causes):
         if env.get("value") and env.get("valueFrom"):
             causes.append(("FieldValueInvalid", f"{at}.env[{i}].valueFrom",
                            'Invalid value: "": may not be specified when `value` is not empty'))
-        if not isinstance(env.get("value", ""), str):
-            raise status.bad_request(f"json: cannot unmarshal number into Go struct field "
-                                     f"EnvVar.{at}.env.value of type string")
     for section in ("limits", "requests"):
         for name, amount in ((container.get("resources") or {}).get(section) or {}).items():
             if not QUANTITY.match(str(amount)):
@@ -174,17 +219,15 @@ def check_job(job, causes):
     template = (job.get("spec") or {}).get("template") or {}
     spec = template.get("spec") or {}
     at = "spec.template.spec"
+    check_labels(template.get("metadata") or {}, "spec.template.labels", causes)
     if not spec.get("containers"):
         causes.append(("FieldValueRequired", f"{at}.containers", "Required value"))
     for i, container in enumerate(spec.get("containers") or []):
         check_container(container, f"{at}.containers[{i}]", causes)
     policy = spec.get("restartPolicy")
     if policy not in ("OnFailure", "Never"):
-        causes.append(("FieldValueRequired" if not policy else "FieldValueNotSupported",
-                       f"{at}.restartPolicy",
-                       'Required value: valid values: "OnFailure", "Never"' if not policy else
-                       f'Unsupported value: "{policy}": supported values: "OnFailure", '
-                       '"Never"'))
+        causes.append(("FieldValueRequired", f"{at}.restartPolicy",
+                       'Required value: valid values: "OnFailure", "Never"'))
     volumes = {volume.get("name") for volume in spec.get("volumes") or []}
     for i, container in enumerate(spec.get("containers") or []):
         for j, mount in enumerate(container.get("volumeMounts") or []):
@@ -194,9 +237,6 @@ def check_job(job, causes):
                                f'Not found: "{mount.get("name")}"'))
     for number in ("backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"):
         value = job.get("spec", {}).get(number, 0)
-        if not isinstance(value, int):
-            raise status.bad_request(f"json: cannot unmarshal {type(value).__name__} into Go "
-                                     f"struct field JobSpec.spec.{number}")
         if value < 0:
             causes.append(("FieldValueInvalid", f"spec.{number}",
                            f"Invalid value: {value}: must be greater than or equal to 0"))
@@ -293,15 +333,17 @@ def default_container(container):
 def default_job(job):
     """What is set once the name and uid are known."""
     spec, meta = job["spec"], job["metadata"]
-    for field, value in (("parallelism", 1), ("completions", 1), ("backoffLimit", 6),
-                         ("completionMode", "NonIndexed"), ("suspend", False),
-                         ("podReplacementPolicy", "TerminatingOrFailed")):
+    for field, value in (("manualSelector", False), ("parallelism", 1), ("completions", 1),
+                         ("backoffLimit", 6), ("completionMode", "NonIndexed"),
+                         ("suspend", False), ("podReplacementPolicy", "TerminatingOrFailed")):
         spec.setdefault(field, value)
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": meta["uid"]}}
     labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
     for prefix in ("", "batch.kubernetes.io/"):
         labels[prefix + "controller-uid"] = meta["uid"]
         labels[prefix + "job-name"] = meta["name"]
+    if not meta.get("labels"):
+        meta["labels"] = dict(labels)
     pod = spec["template"]["spec"]
     for field, value in (("dnsPolicy", "ClusterFirst"), ("schedulerName", "default-scheduler"),
                          ("securityContext", {}), ("terminationGracePeriodSeconds", 30)):

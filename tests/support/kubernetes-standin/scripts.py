@@ -7,7 +7,7 @@ import threading
 WORDS = {"create_fails", "pending", "pending_ms", "start_ms", "run_ms", "exit", "end", "log",
          "message", "stubborn"}
 PENDING = {"unschedulable", "creating", "image_pull", "image_name", "config_error",
-           "run_error"}
+           "run_error", "start_error"}
 ENDS = {"oom", "evict", "drain", "preempt", "node_lost", "delete", "kill"}
 ANNOTATION = "standin/script"
 VARIABLE = "STANDIN_SCRIPT"
@@ -47,8 +47,9 @@ class Scripts:
             for glob, script in self.given:
                 if fnmatch.fnmatchcase(name, glob):
                     return script
-        text = (meta.get("annotations") or {}).get(ANNOTATION)
-        spec = job["spec"]["template"]["spec"] if job["kind"] == "Job" else job["spec"]
+        template = job["spec"]["template"] if job["kind"] == "Job" else job
+        text = (template["metadata"].get("annotations") or {}).get(ANNOTATION)
+        spec = template["spec"]
         for env in spec["containers"][0].get("env") or []:
             if env["name"] == VARIABLE and "value" in env:
                 text = env["value"]

@@ -22,6 +22,16 @@ IDLE_S = 300
 WATCH_S = 1800  # the real one takes 30 to 60 minutes
 LOG_POLL_S = 0.02
 JSON = "application/json"
+# Why there is no log, where it isn't the waiting container's reason.
+WAITING_WORDS = {"ErrImagePull": "image can't be pulled",
+                 "ImagePullBackOff": "trying and failing to pull image"}
+# What Go writes of an object of which nothing but the version is set.
+EMPTY = {"pods": {"spec": {"containers": None}, "status": {}},
+         "jobs": {"spec": {"template": {"metadata": {}, "spec": {"containers": None}}},
+                  "status": {}},
+         "events": {"involvedObject": {}, "source": {}, "firstTimestamp": None,
+                    "lastTimestamp": None, "eventTime": None, "reportingComponent": "",
+                    "reportingInstance": ""}}
 
 
 class Dropped(Exception):
@@ -181,6 +191,7 @@ class Handler(BaseHTTPRequestHandler):
             request = Request(self.command, self.path, body,
                               self.headers.get_content_type())
             self.authorize(request)
+            self.check_accept()
             if request.is_watch:
                 self.send_watch(request)
                 return 200, None, []
@@ -188,7 +199,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_log(request)
                 return 200, None, []
             return *self.cluster.api.answer(request), request.warnings
-        except status.Refused as refused:
+        except (status.Refused, status.PlainRefused) as refused:
             return refused.code, refused, []
         except (Dropped, OSError):
             raise
@@ -213,6 +224,12 @@ class Handler(BaseHTTPRequestHandler):
             raise status.forbidden(self.cluster.user, request.verb, request.kind, request.name,
                                    request.namespace)
 
+    def check_accept(self):
+        wanted = self.headers.get("Accept", "*/*")
+        if not any(kind in wanted for kind in ("*/*", "application/*", JSON)):
+            raise status.Refused(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable "
+                                 f"representations: {JSON}, {JSON};stream=watch", {})
+
     # --- Answers ---
 
     def send_head(self, code, headers, warnings=()):
@@ -228,6 +245,9 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(document, status.Refused):
             self.send_refused(document)
             return
+        if isinstance(document, status.PlainRefused):
+            self.send_text(document.code, document.text.encode())
+            return
         body = json.dumps(document, separators=(",", ":")).encode() + b"\n"
         self.send_head(code, {"Content-Type": JSON, "Content-Length": str(len(body)),
                               "Cache-Control": "no-cache, private"}, warnings)
@@ -238,6 +258,12 @@ class Handler(BaseHTTPRequestHandler):
         body = json.dumps(refused.status, separators=(",", ":")).encode() + b"\n"
         self.send_head(refused.code, {"Content-Type": JSON, "Content-Length": str(len(body)),
                                       **refused.headers})
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def send_text(self, code, body):
+        self.send_head(code, {"Content-Type": "text/plain; charset=utf-8",
+                              "Content-Length": str(len(body))})
         self.wfile.write(body)
         self.wfile.flush()
 
@@ -283,7 +309,7 @@ class Handler(BaseHTTPRequestHandler):
                 request.kind, request.namespace, request.selector,
                 None if version in ("", "0") else int(version))
         except ValueError:
-            raise status.bad_request(f"invalid resource version: {version}") from None
+            raise status.wrong_version(version) from None
         except status.Refused as refused:
             watcher = None
             too_old = refused
@@ -334,7 +360,7 @@ class Handler(BaseHTTPRequestHandler):
             version = self.cluster.store.version
         self.send_event("BOOKMARK", {
             "kind": status.KINDS[request.kind], "apiVersion": request.version,
-            "metadata": {"resourceVersion": str(version), "creationTimestamp": None}})
+            "metadata": {"resourceVersion": str(version)}, **EMPTY.get(request.kind, {})})
 
     def send_log(self, request):
         pod = self.cluster.store.get("pods", request.namespace, request.name)
@@ -345,12 +371,18 @@ class Handler(BaseHTTPRequestHandler):
         if request.query.get("container", name) != name:
             raise status.bad_request(f'container {request.query["container"]} is not valid for '
                                      f'pod {request.name}')
+        if "nodeName" not in pod["spec"]:
+            self.streaming = True
+            self.send_head(204, {"Content-Type": "text/plain"})
+            self.wfile.flush()
+            return
         if not container or not life.started_at:
             statuses = pod["status"].get("containerStatuses")
             waiting = statuses[0]["state"].get("waiting", {}) if statuses else {}
             raise status.bad_request(
                 f'container "{name}" in pod "{request.name}" is waiting to start: '
-                f'{waiting.get("reason", "ContainerCreating")}')
+                + WAITING_WORDS.get(waiting.get("reason"),
+                                    waiting.get("reason", "ContainerCreating")))
         self.streaming = True
         self.send_head(200, {"Content-Type": "text/plain", "Transfer-Encoding": "chunked"})
         self.follow_log(request, life, container)

@@ -12,6 +12,7 @@ import status
 
 HISTORY_MAX = 20000
 SNAPSHOTS_MAX = 64
+TRACKING = "batch.kubernetes.io/job-tracking"
 KINDS = ("jobs", "pods", "secrets", "events")
 
 
@@ -26,6 +27,17 @@ def copied(value):
     if isinstance(value, list):
         return [copied(inner) for inner in value]
     return value
+
+
+def place(obj):
+    """By which lists are sorted, and where the next page begins."""
+    return f'{obj["metadata"]["namespace"]}/{obj["metadata"]["name"]}'
+
+
+def drop_finalizer(obj, name):
+    left = [each for each in obj["metadata"].pop("finalizers", []) if each != name]
+    if left:
+        obj["metadata"]["finalizers"] = left
 
 
 def matches(selector, obj):
@@ -58,7 +70,7 @@ class Store:
         self.history = collections.deque(maxlen=HISTORY_MAX)
         self.forgotten = self.version  # watches from before this are too old
         self.watchers = []
-        self.snapshots = collections.OrderedDict()
+        self.snapshots = collections.OrderedDict()  # (version, kind) -> objects
         self.made = collections.Counter()  # (kind, namespace, name) -> times, ever
         self.told = {}  # (uid, reason, message) -> key of the Event that says so
         self.on_change = lambda kind, what, obj: None
@@ -207,12 +219,9 @@ class Store:
     def _collect_owned(self, owner):
         for kind, obj in self.owned_by(owner):
             # The Job controller lets go of the pods of a Job that is gone.
-            def let_go(after):
-                after["metadata"]["finalizers"] = [
-                    name for name in after["metadata"].get("finalizers", [])
-                    if name != "batch.kubernetes.io/job-tracking"]
             meta = obj["metadata"]
-            self.update(kind, meta["namespace"], meta["name"], let_go)
+            self.update(kind, meta["namespace"], meta["name"],
+                        lambda after: drop_finalizer(after, TRACKING))
             self.delete(kind, meta["namespace"], meta["name"], {})
 
     def _collect_if_orphan(self, kind, obj):
@@ -230,9 +239,7 @@ class Store:
         meta = job["metadata"]
         if "foregroundDeletion" in meta.get("finalizers", []) and not self.owned_by(meta):
             self.update("jobs", meta["namespace"], meta["name"],
-                        lambda after: after["metadata"].update(finalizers=[
-                            name for name in after["metadata"]["finalizers"]
-                            if name != "foregroundDeletion"]))
+                        lambda after: drop_finalizer(after, "foregroundDeletion"))
 
     # --- Many ---
 
@@ -242,20 +249,18 @@ class Store:
             found = [obj for key, obj in self.objects[kind].items()
                      if namespace in (None, key[0]) and matches(selector, obj)]
             version = self.version
-        return sorted(found, key=lambda obj: (obj["metadata"]["namespace"],
-                                              obj["metadata"]["name"])), version
+        return sorted(found, key=place), version
 
-    def keep_snapshot(self, version, objects):
+    def keep_snapshot(self, key, objects):
         with self.lock:
-            self.snapshots[version] = objects
+            self.snapshots[key] = objects
             while len(self.snapshots) > SNAPSHOTS_MAX:
                 self.snapshots.popitem(last=False)
 
-    def snapshot(self, version):
+    def snapshot(self, key):
+        """The objects of that version, or None when it has been forgotten."""
         with self.lock:
-            if version not in self.snapshots:
-                raise status.continue_too_old()
-            return self.snapshots[version]
+            return self.snapshots.get(key)
 
     def watch(self, kind, namespace, selector, version):
         """version None: from now on, the present objects first."""
