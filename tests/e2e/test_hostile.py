@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 
-from parts import (API_KEY, GITHUB_TOKEN, Dispatchd, Failed, Place, Standin, call, processes_in,
+from parts import (API_KEY, BUILD, GITHUB_TOKEN, Dispatchd, Failed, Place, Standin, call, processes_in,
                    wait_for)
 
 MODEL_KEY = "sk-ant-canary-0123456789-the-providers-own-key"
@@ -378,8 +378,15 @@ def shouting(site):
     task = site.dispatchd.wait_ended(answer["runId"])
     check(task["status"] == "completed", f"{task}")
     check(peak or os.getuid() != 0, "the runner was never seen")  # it is closed to others
-    check(peak < 16 * 1024, f"{peak} KiB")
+    check(peak < 16 * 1024 or is_instrumented(), f"{peak} KiB")
     return f"{peak / 1024:.1f} MiB at most"
+
+
+def is_instrumented():
+    """Built with a sanitizer, whose own memory isn't the runner's."""
+    with open(os.path.join(BUILD, "dispatch-runner"), "rb") as runner:
+        content = runner.read()
+    return b"__asan_init" in content or b"__tsan_init" in content
 
 
 def peak_kib(pid):
