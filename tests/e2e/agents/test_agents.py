@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -510,11 +511,14 @@ def as_nobody(place):
     words = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
     programs = os.path.join(place, "as-nobody")
     os.makedirs(programs)
-    agent_script(programs, "dispatchd",
-                 f"exec {' '.join(words)} {parts.BUILD}/dispatchd \"$@\"\n")
+    copies = os.path.join(place, "programs")  # nobody may not reach where they were built
+    os.makedirs(copies)
+    for name in ("dispatchd", "dispatch-runner"):
+        shutil.copy(os.path.join(parts.BUILD, name), copies)
+    agent_script(programs, "dispatchd", f"exec {' '.join(words)} {copies}/dispatchd \"$@\"\n")
     parts.BUILD = programs
     os.chown(place, NOBODY, NOBODY)
-    return [*words, runner]
+    return [*words, os.path.join(copies, "dispatch-runner")]
 
 
 def main():
