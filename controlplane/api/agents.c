@@ -123,7 +123,6 @@ static int read_extras(const struct config *config, const struct agent_body *bod
     struct options options = {
         .auto_create_pr = body->auto_create_pr,
         .blank_workspace = body->blank_workspace,
-        .webhook_url = body->webhook_url,
     };
 
     if (tools_read(body->tools, &config->allow_private_urls, &out->tools, &out->headers, err)
@@ -182,6 +181,10 @@ int create_agent(struct app *app, struct request *req, cJSON **out, struct err *
         .options = extras.options,
         .tool_headers = extras.headers_text,
         .vault = app->vault,
+        .webhook_url = body.webhook_url,
+        .owner = principal_of(req)->owner,
+        .requester = principal_of(req)->requester,
+        .priority = RUN_PRIORITY_USUAL,
     };
     return submit(app, &wanted, out, err);
 }

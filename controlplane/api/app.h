@@ -27,17 +27,32 @@ struct app {
 enum scope {
     ANYONE,
     SCOPE_DISPATCH, /* an integration token */
-    SCOPE_TASKS,    /* an API key of CODEBOT_API_KEYS */
+    SCOPE_READ,     /* who may look: an API key, a personal token, an OIDC token */
+    SCOPE_TASKS,    /* the same, who may queue, stop and retry as well */
+    SCOPE_OPERATOR, /* a personal token of scope admin */
     SCOPE_RUNNER,   /* the task token of one run, and the attempt it is at */
     SCOPE_ADMIN,    /* whoever may open the control socket */
 };
 
-/* Who was let in; its kind follows from the route's scope. */
+#define PRINCIPAL_ACTOR_SIZE 160 /* "oidc:", a repository's name, and a NUL */
+
+/* Who was let in; what is filled follows from the route's scope. */
 struct principal {
+    /* For logs and the audit log: "token:<id>", "key:<16 hex digits>", "personal:<id>",
+     * "oidc:OWNER/NAME", "runner:<run>", "control-socket". */
+    char actor[PRINCIPAL_ACTOR_SIZE];
+    int64_t owner;    /* the credential whose runs these are; 0 with SCOPE_DISPATCH */
+    bool sees_shared; /* runs of no owner as well: the operator's API keys */
+    bool sees_all;    /* everybody's: personal tokens of scope admin */
+    char *requester;  /* "NAME <EMAIL>"; NULL: not known */
+    char *only_repo;  /* OWNER/NAME: it may queue runs against this one alone; NULL: any */
     struct token_grant grant; /* SCOPE_DISPATCH */
     struct run *run;          /* SCOPE_RUNNER: as it was at the check; owned */
     int attempt;              /* SCOPE_RUNNER: as the runner said */
 };
+
+/* May the caller know of this run? Where not, there is no such run (404). */
+bool principal_may_see(const struct principal *principal, const struct run *run);
 
 /* For httpd_options: ERR_UNAUTHENTICATED, or for runners ERR_CONFLICT. */
 int authorize(struct app *app, struct request *req, int scope, struct err *err);

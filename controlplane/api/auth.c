@@ -30,7 +30,15 @@ void principal_free(void *principal)
     if (!p)
         return;
     run_free(p->run);
+    free(p->requester);
+    free(p->only_repo);
     free(p);
+}
+
+bool principal_may_see(const struct principal *principal, const struct run *run)
+{
+    return principal->sees_all || (principal->sees_shared && !run->owner)
+           || (principal->owner && run->owner == principal->owner);
 }
 
 const struct principal *principal_of(const struct request *req)
@@ -80,6 +88,7 @@ static int authorize_tasks(struct app *app, struct request *req, struct err *err
         return refuse(err, "an API key is needed: Authorization: Bearer ...");
     if (!is_api_key(app->config, bearer))
         return refuse(err, "the API key is unknown");
+    let_in(req)->sees_all = true;
     return 0;
 }
 
@@ -143,6 +152,8 @@ int authorize(struct app *app, struct request *req, int scope, struct err *err)
         return 0;
     case SCOPE_DISPATCH:
         return authorize_dispatch(app, req, err);
+    case SCOPE_OPERATOR:
+    case SCOPE_READ:
     case SCOPE_TASKS:
         return authorize_tasks(app, req, err);
     case SCOPE_RUNNER:

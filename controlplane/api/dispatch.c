@@ -74,6 +74,7 @@ int dispatch_task(struct app *app, struct request *req, cJSON **out, struct err 
         .repo = grant->repo,
         .token_id = grant->id,
         .installation_id = grant->installation_id,
+        .priority = RUN_PRIORITY_USUAL,
         .idempotency = idempotency.key ? &idempotency : NULL,
     };
     if (dispatch_check(app->config, &wanted, err) < 0

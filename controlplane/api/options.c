@@ -13,7 +13,6 @@ int options_write(const struct options *options, char **out, struct err *err)
     scoped_json document =
         jobj({"auto_create_pr", options->auto_create_pr ? NULL : jbool(false)},
              {"blank_workspace", jtrue(options->blank_workspace)},
-             {"webhook_url", jstr(options->webhook_url)},
              {"tools", copy_unless_empty(options->tools)},
              {"agents", copy_unless_empty(options->agents)});
     scoped_str text = document->child ? json_text(document) : NULL;
@@ -40,7 +39,6 @@ int options_read(const char *text, struct options *out, cJSON **out_document, st
     }
     out->auto_create_pr = json_get_bool(document, "auto_create_pr", true);
     out->blank_workspace = json_get_bool(document, "blank_workspace", false);
-    out->webhook_url = json_get_str(document, "webhook_url");
     out->tools = json_get(document, "tools");
     out->agents = json_get(document, "agents");
     *out_document = document;

@@ -10,7 +10,6 @@
 struct options {
     bool auto_create_pr;
     bool blank_workspace;
-    const char *webhook_url; /* NULL: nobody is told */
     const cJSON *tools;      /* as a claim shows them (api/tools.h); NULL: none */
     const cJSON *agents;
 };

@@ -7,15 +7,15 @@ const struct route public_routes[] = {
 
     {HTTP_POST, "/api/tasks/submit", SCOPE_TASKS, 0, submit_task, "Queue a run against a repository"},
     {HTTP_POST, "/api/tasks", SCOPE_TASKS, 0, submit_task, "The same"},
-    {HTTP_GET, "/api/tasks", SCOPE_TASKS, 0, list_tasks, "Runs, newest first"},
-    {HTTP_GET, "/api/tasks/history", SCOPE_TASKS, 0, list_history, "Ended runs, newest first"},
-    {HTTP_GET, "/api/tasks/{task_id}/status", SCOPE_TASKS, 0, show_task, "Where one run stands"},
+    {HTTP_GET, "/api/tasks", SCOPE_READ, 0, list_tasks, "Runs, newest first"},
+    {HTTP_GET, "/api/tasks/history", SCOPE_READ, 0, list_history, "Ended runs, newest first"},
+    {HTTP_GET, "/api/tasks/{task_id}/status", SCOPE_READ, 0, show_task, "Where one run stands"},
     {HTTP_POST, "/api/tasks/{task_id}/stop", SCOPE_TASKS, ROUTE_NO_BODY, stop_task, "End a run"},
     {HTTP_POST, "/api/tasks/{task_id}/retry", SCOPE_TASKS, ROUTE_NO_BODY, retry_task, "Try a failed run again"},
 
     {HTTP_POST, "/api/v1/agents", SCOPE_TASKS, ROUTE_V1_ERRORS, create_agent, "Queue an agent run"},
-    {HTTP_GET, "/api/v1/agents", SCOPE_TASKS, ROUTE_V1_ERRORS, list_agents, "Agent runs, newest first"},
-    {HTTP_GET, "/api/v1/agents/{id}", SCOPE_TASKS, ROUTE_V1_ERRORS, show_agent, "One agent run"},
+    {HTTP_GET, "/api/v1/agents", SCOPE_READ, ROUTE_V1_ERRORS, list_agents, "Agent runs, newest first"},
+    {HTTP_GET, "/api/v1/agents/{id}", SCOPE_READ, ROUTE_V1_ERRORS, show_agent, "One agent run"},
     {HTTP_POST, "/api/v1/agents/{id}/stop", SCOPE_TASKS, ROUTE_V1_ERRORS | ROUTE_NO_BODY, stop_agent_run, "End an agent run"},
 
     {HTTP_POST, "/runner/v1/claim", SCOPE_RUNNER, 0, claim_run, "A runner takes its run"},

@@ -86,6 +86,9 @@ int submit_task(struct app *app, struct request *req, cJSON **out, struct err *e
         .ticket_id = body.ticket_id,
         .ticket_summary = body.ticket_summary,
         .test_command = body.test_command,
+        .owner = principal_of(req)->owner,
+        .requester = principal_of(req)->requester,
+        .priority = RUN_PRIORITY_USUAL,
     };
     return submit(app, &wanted, out, err);
 }
@@ -139,6 +142,10 @@ int retry_task(struct app *app, struct request *req, cJSON **out, struct err *er
         .retry_of = text,
         .options = details.options,
         .installation_id = run->installation_id,
+        .webhook_url = run->webhook_url,
+        .owner = principal_of(req)->owner,
+        .requester = principal_of(req)->requester,
+        .priority = run->priority,
     };
     return submit(app, &wanted, out, err);
 }

@@ -103,6 +103,8 @@ void run_free(struct run *run)
     free(run->title);
     free(run->prompt);
     free(run->ticket_id);
+    free(run->requester);
+    free(run->webhook_url);
     free(run->ticket_summary);
     free(run->test_command);
     free(run->retry_of);

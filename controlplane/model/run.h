@@ -56,6 +56,10 @@ enum failure_code {
 const char *failure_code_name(enum failure_code code); /* NULL for FAILURE_NONE */
 bool failure_code_parse(const char *name, enum failure_code *out);
 
+#define RUN_PRIORITY_MIN 0
+#define RUN_PRIORITY_USUAL 500
+#define RUN_PRIORITY_MAX 1000
+
 /* A run as the database has it. Strings are owned; NULL where nothing is known. */
 struct run {
     struct id id;
@@ -63,6 +67,8 @@ struct run {
     int attempt;             /* 0 until the first launch */
     int launch_failures;     /* attempts whose launch failed */
     int64_t token_id;        /* the integration token that dispatched it; 0: another surface */
+    int64_t owner;           /* the credential that may see it; 0: an integration token's */
+    int priority;            /* RUN_PRIORITY_MIN to _MAX: higher goes first */
     int64_t installation_id; /* of the GitHub App; 0: find it */
     char *repo;              /* OWNER/NAME; NULL: a blank workspace */
     char *agent;
@@ -75,7 +81,9 @@ struct run {
     char *ticket_id;
     char *ticket_summary;
     char *test_command;
-    char *retry_of;  /* the run that this one tries again; NULL: none */
+    char *requester;   /* "NAME <EMAIL>" of the person who asked; NULL: not known */
+    char *webhook_url; /* is told of the end; NULL: nobody */
+    char *retry_of;    /* the run that this one tries again; NULL: none */
     char *options;   /* JSON object of the rest that was asked; NULL: none. On its way into the
                         store only: store/run_details.h has it afterwards */
     char *launcher;  /* the backend that has the job */

@@ -97,6 +97,8 @@ static void submission_free(struct submission *submission)
     free(run->ticket_summary);
     free(run->test_command);
     free(run->retry_of);
+    free(run->requester);
+    free(run->webhook_url);
     free(run->options);
     free(submission->sealed);
     free(submission->idempotency_key);
@@ -124,6 +126,8 @@ static void fill_rest(struct submission *submission, const struct dispatch_reque
     run->ticket_summary = xstrdup(request->ticket_summary);
     run->test_command = xstrdup(request->test_command);
     run->retry_of = xstrdup(request->retry_of);
+    run->requester = xstrdup(request->requester);
+    run->webhook_url = xstrdup(request->webhook_url);
     run->options = xstrdup(request->options);
     if (request->tool_headers) {
         scoped_str context = dispatch_headers_context(run->id);
@@ -150,6 +154,8 @@ static struct submission *submission_new(struct service *service,
     run->model = xstrdup(request->model);
     run->prompt = xstrdup(request->prompt);
     run->token_id = request->token_id;
+    run->owner = request->owner;
+    run->priority = request->priority;
     run->installation_id = request->installation_id;
     fill_rest(submission, request);
     task_token = task_token_derive(run->id, 1, service->token_key);

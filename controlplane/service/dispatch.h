@@ -25,6 +25,10 @@ struct dispatch_request {
     const char *ticket_summary;
     const char *test_command;
     const char *retry_of;              /* a run's id */
+    const char *requester;             /* "NAME <EMAIL>" */
+    const char *webhook_url;           /* is told of the end */
+    int64_t owner;                     /* 0: an integration token's */
+    int priority;                      /* model/run.h */
     const char *options;               /* run_options.h */
     const struct secret *tool_headers; /* the same; sealed in `vault` until the run's end */
     const struct vault *vault;

@@ -13,7 +13,8 @@
     "r.partial, r.launch_failures, r.error_code, r.error, r.pr_url, r.branch_name, "           \
     "r.summary, r.usage, "                                                                     \
     "i.prompt, i.installation_id, i.model, i.provider, i.mode, i.base_branch, i.title, "       \
-    "i.ticket_id, i.ticket_summary, i.test_command, i.retry_of"
+    "i.ticket_id, i.ticket_summary, i.test_command, i.retry_of, "                              \
+    "r.owner, coalesce(r.priority, 500), i.requester, i.webhook_url"
 
 static struct run *run_from_row(const struct stmt *st)
 {
@@ -59,6 +60,10 @@ static struct run *run_from_row(const struct stmt *st)
     run->ticket_summary = stmt_text_copy(st, at++);
     run->test_command = stmt_text_copy(st, at++);
     run->retry_of = stmt_text_copy(st, at++);
+    run->owner = stmt_int(st, at++);
+    run->priority = (int)stmt_int(st, at++);
+    run->requester = stmt_text_copy(st, at++);
+    run->webhook_url = stmt_text_copy(st, at++);
     return run;
 }
 
@@ -84,26 +89,35 @@ struct run *run_row_load(struct db_conn *conn, int64_t key, struct err *err)
     return row == 1 ? run_from_row(st) : NULL;
 }
 
+/* The usual one takes no room. */
+static struct bind priority_of(const struct run *run)
+{
+    if (run->priority == RUN_PRIORITY_USUAL)
+        return (struct bind){0};
+    return bind_int(run->priority);
+}
+
 int run_row_insert(struct db_conn *conn, const struct run *run, struct err *err)
 {
     if (db_exec(conn, err,
                 "INSERT INTO run (key, tail, status, token_id, not_before_ms, deadline_ms,"
-                " task_token_hash, repo, agent, launcher)"
-                " VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                " task_token_hash, repo, agent, launcher, owner, priority)"
+                " VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 B(run->id.key), B(run->id.tail), B_INT0(run->token_id),
                 B_INT0(run->not_before_ms), B_INT0(run->deadline_ms),
                 run_row_hash(run->task_token_hash), B(run->repo), B(run->agent),
-                B(run->launcher))
+                B(run->launcher), B_INT0(run->owner), priority_of(run))
         < 0)
         return -1;
     if (db_exec(conn, err,
                 "INSERT INTO run_input (key, prompt, installation_id, model, provider, mode,"
                 " base_branch, title, ticket_id, ticket_summary, test_command, options,"
-                " retry_of) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                " retry_of, requester, webhook_url) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+                " ?10, ?11, ?12, ?13, ?14, ?15)",
                 B(run->id.key), B(run->prompt), B_INT0(run->installation_id), B(run->model),
                 B(run->provider), B(run->mode), B(run->base_branch), B(run->title),
                 B(run->ticket_id), B(run->ticket_summary), B(run->test_command),
-                B(run->options), B(run->retry_of))
+                B(run->options), B(run->retry_of), B(run->requester), B(run->webhook_url))
         < 0)
         return -1;
     return 0;

@@ -32,7 +32,7 @@ CREATE TABLE run (
     branch_name     TEXT,
     summary         TEXT,
     usage           TEXT
-) STRICT;
+, owner INTEGER, priority INTEGER) STRICT;
 
 CREATE INDEX run_by_status ON run (status, not_before_ms);
 
@@ -51,7 +51,7 @@ CREATE TABLE run_input (
     ticket_summary  TEXT,
     test_command    TEXT,
     options         TEXT
-, retry_of TEXT) STRICT;
+, retry_of TEXT, requester TEXT, webhook_url TEXT) STRICT;
 
 CREATE TABLE event (
     run     INTEGER NOT NULL,
@@ -87,7 +87,7 @@ CREATE TABLE integration_token (
     created_ms      INTEGER NOT NULL,
     last_used_ms    INTEGER,
     revoked_ms      INTEGER
-) STRICT;
+, expires_ms INTEGER, rate_per_minute INTEGER, priority INTEGER) STRICT;
 
 CREATE TABLE run_result (
     key  INTEGER PRIMARY KEY,
@@ -98,4 +98,26 @@ CREATE TABLE run_secret (
     key    INTEGER PRIMARY KEY,
     sealed BLOB NOT NULL
 ) STRICT;
+
+CREATE TABLE credential (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE personal_token (
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash           BLOB NOT NULL UNIQUE,
+    user_name      TEXT NOT NULL, -- whose it is, as their commits say
+    user_email     TEXT,
+    name           TEXT,
+    scopes         INTEGER NOT NULL, -- bits of model/token.h
+    display_prefix TEXT NOT NULL,
+    created_by     TEXT,
+    created_ms     INTEGER NOT NULL,
+    expires_ms     INTEGER,
+    last_used_ms   INTEGER,
+    revoked_ms     INTEGER
+) STRICT;
+
+CREATE INDEX run_by_owner ON run (owner, status) WHERE owner IS NOT NULL;
 
