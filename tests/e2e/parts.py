@@ -141,6 +141,7 @@ class Dispatchd:
             "GITHUB_TOKEN": GITHUB_TOKEN,
         }
         self.environment.update(settings)
+        self.api_key = self.environment["CODEBOT_API_KEYS"].split(",")[0]
 
     def __enter__(self):
         return self
@@ -213,7 +214,7 @@ class Dispatchd:
 
     def task(self, run_id):
         status, task = call(f"{self.url}/api/tasks/{run_id}/status",
-                            headers={"Authorization": f"Bearer {API_KEY}"})
+                            headers={"Authorization": f"Bearer {self.api_key}"})
         if status != 200:
             raise Failed(f"status of {run_id}: {status} {task}")
         return task
@@ -222,7 +223,7 @@ class Dispatchd:
         found, cursor = [], ""
         while True:
             status, page = call(f"{self.url}/api/tasks?limit=1000&{query}{cursor}",
-                                headers={"Authorization": f"Bearer {API_KEY}"})
+                                headers={"Authorization": f"Bearer {self.api_key}"})
             if status != 200:
                 raise Failed(f"list: {status} {page}")
             found += page["tasks"]
