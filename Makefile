@@ -68,7 +68,7 @@ objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 tests = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES)) \
     $(patsubst tests/%.c,$(BUILD)/tests/%,$(CONTRACT_SOURCES) $(API_SOURCES))
 
-.PHONY: all help demo images test check e2e e2e-agents e2e-kubernetes bench bench-runner bench-kubernetes \
+.PHONY: all help demo images test check e2e e2e-agents e2e-kubernetes bench bench-grow bench-runner bench-kubernetes \
     fuzz lint format format-check \
     check-layers asan tsan valgrind test-clang clean
 .DELETE_ON_ERROR:
@@ -83,6 +83,7 @@ help:
 	@echo '  make e2e-kubernetes   that part alone; tests/e2e/kubernetes/run says on which cluster'
 	@echo '  make e2e-agents   the real coding agents against a scripted model'
 	@echo '  make bench   dispatches per second beside the floor'
+	@echo '  make bench-grow   the same requests with a thousand and with a million kept runs'
 	@echo '  make bench-runner   what the runner costs beside plain git and curl'
 	@echo '  make bench-kubernetes   Jobs launched per second beside a bare client'
 	@echo '  make fuzz    each parser for a minute (FUZZ_SECONDS=n)'
@@ -207,6 +208,8 @@ valgrind: $(VALGRIND_TESTS)
 
 bench: all $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_SOURCES))
 	@BUILD=$(BUILD) tests/bench/run
+bench-grow: all
+	@BUILD=$(BUILD) tests/bench/grow
 bench-runner: all $(BUILD)/bench/gateway
 	@BUILD=$(BUILD) tests/bench/runner
 	@$(BUILD)/bench/gateway
