@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "net/answer.h"
+#include "net/header.h"
 #include "net/url.h"
 
 #define CONNECT_TIMEOUT_MS 5000

@@ -9,10 +9,7 @@
 #include "net/net.h"
 
 #define URL_MAX_BYTES 8192
-#define HEADER_MAX_BYTES 16384
 #define METHOD_MAX_BYTES 16
-
-static const char token_marks[] = "!#$%&'*+-.^_`|~";
 
 static bool is_alphanumeric(char c)
 {
@@ -27,20 +24,6 @@ bool method_valid(const char *method)
         if (method[i] < 'A' || method[i] > 'Z')
             return false;
     return length > 0 && length <= METHOD_MAX_BYTES;
-}
-
-bool header_valid(const char *header)
-{
-    const char *c = header;
-
-    while (*c && (is_alphanumeric(*c) || strchr(token_marks, *c)))
-        c++;
-    if (c == header || *c != ':' || strnlen(header, HEADER_MAX_BYTES + 1) > HEADER_MAX_BYTES)
-        return false;
-    for (c++; *c; c++)
-        if (((unsigned char)*c < 0x20 && *c != '\t') || *c == 0x7f)
-            return false;
-    return true;
 }
 
 static bool visible_ascii(const char *text)

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* What may go into a request line or a header, and what a URL looks like to people. */
+/* What may go into a request line, and what a URL looks like to people. */
 
 /* ERR_INVALID unless it is http:// or https:// with a host, in visible ASCII. On success
  * *out_shown is the URL without user, query and fragment, for errors; the caller frees it. */
@@ -13,7 +13,4 @@ int url_check(const char *url, char **out_shown, struct err *err) CHECKED;
 
 /* "GET": capital letters, not too many. */
 bool method_valid(const char *method);
-
-/* "Name: value" that can't become two headers. */
-bool header_valid(const char *header);
 #endif

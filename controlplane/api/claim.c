@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/mailbox.h"
 #include "model/agent.h"
 
 #define HEARTBEAT_MAX_S 10
@@ -56,6 +57,16 @@ static char *clone_url_of(const struct config *config, const struct run *run)
     return run->repo ? xasprintf("%s/%s.git", config->github_server_url, run->repo) : NULL;
 }
 
+/* Who isn't a proper one is left out: nobody's work waits for a name. */
+static cJSON *requester_json(const char *requester)
+{
+    scoped_mailbox person = {0};
+
+    return mailbox_parse(requester, &person)
+               ? jobj({"name", jstr(person.name)}, {"email", jstr(person.address)})
+               : NULL;
+}
+
 cJSON *claim_json(const struct config *config, const struct run *run,
                   const struct options *options)
 {
@@ -75,6 +86,7 @@ cJSON *claim_json(const struct config *config, const struct run *run,
         {"title", jstr(run->title)}, {"ticket_id", jstr(run->ticket_id)},
         {"ticket_summary", jstr(run->ticket_summary)},
         {"test_command", jstr(run->test_command)},
+        {"requester", requester_json(run->requester)},
         {"agent_command", is_command ? jstr(config->agent_command) : NULL},
         {"flags", jobj({"auto_create_pr", jbool(options->auto_create_pr)},
                        {"blank_workspace", jbool(options->blank_workspace)})},

@@ -6,6 +6,7 @@
 
 #include "api/fields.h"
 #include "base/alloc.h"
+#include "net/header.h"
 
 /* --- Parameters --------------------------------------------------------------------------- */
 
@@ -67,36 +68,10 @@ static int check_parameters(const char *tool, const cJSON *parameters, struct er
 
 /* --- Headers ------------------------------------------------------------------------------ */
 
-/* Those that say how a request is sent are the sender's. */
-static bool is_ours(const char *name)
+static bool is_header_name(const char *text)
 {
-    static const char *const ours[] = {
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "upgrade",
-        "trailer",
-        "te",
-        "expect",
-        "proxy-connection",
-        "proxy-authorization",
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
-        if (strcasecmp(ours[i], name) == 0)
-            return true;
-    return false;
-}
-
-static bool is_token(const char *text)
-{
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                  "0123456789!#$%&'*+-.^_`|~";
-    size_t length = strlen(text);
-
-    return length && length <= TOOL_HEADER_NAME_MAX && strspn(text, allowed) == length;
+    return strnlen(text, TOOL_HEADER_NAME_MAX + 1) <= TOOL_HEADER_NAME_MAX
+           && header_name_valid(text);
 }
 
 static bool is_header_value(const char *text)
@@ -113,9 +88,9 @@ static bool is_header_value(const char *text)
 /* A complaint never repeats what was given: a value may have slipped into a name's place. */
 static int check_header(const char *field, const cJSON *header, struct err *err)
 {
-    if (!is_token(header->string))
+    if (!is_header_name(header->string))
         return err_set_field(err, field, "expected names of HTTP headers");
-    if (is_ours(header->string))
+    if (header_is_the_senders(header->string))
         return err_set_field(err, field, "%s is the sender's", header->string);
     if (!cJSON_IsString(header))
         return err_set_field(err, field, "expected strings");

@@ -5,7 +5,15 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* Handed on when dispatchd has them: how to reach the network, and the model providers. */
+/* Handed on when dispatchd has them: what names things of this machine, */
+static const char *const passed_here[] = {
+    "DISPATCH_AGENT_UID",
+    "DISPATCH_SANDBOX_READABLE",
+    "DISPATCH_MODEL_PRICES",
+    "DISPATCH_GIT_CACHE",
+};
+
+/* and how to reach the network, and the model providers. */
 static const char *const passed[] = {
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -15,9 +23,6 @@ static const char *const passed[] = {
     "https_proxy",
     "all_proxy",
     "no_proxy",
-    "DISPATCH_AGENT_UID",
-    "DISPATCH_SANDBOX_READABLE",
-    "DISPATCH_MODEL_PRICES",
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -37,6 +42,7 @@ static const char *const passed[] = {
     "MISTRAL_BASE_URL",
     "DEEPSEEK_BASE_URL",
     "XAI_BASE_URL",
+    NULL,
 };
 
 #define OURS_MAX 16
@@ -57,6 +63,19 @@ static void put_inside(struct job_env *env, const char *name, const char *dir,
     env->values[env->count++] = xasprintf("%s=%s/%s", name, dir, inside);
 }
 
+static void hand_on(struct job_env *env, const char *name)
+{
+    const char *value = getenv(name);
+
+    if (value && *value)
+        put(env, name, value);
+}
+
+const char *const *job_env_passed(void)
+{
+    return passed;
+}
+
 void job_env_make(struct job_env *out, const struct job_spec *spec, const char *job_dir,
                   const char *ca_file, int token_fd)
 {
@@ -65,7 +84,8 @@ void job_env_make(struct job_env *out, const struct job_spec *spec, const char *
 
     id_text(spec->run, run);
     *out = (struct job_env){
-        .values = xcalloc(OURS_MAX + ARRAY_SIZE(passed) + 1, sizeof(*out->values)),
+        .values = xcalloc(OURS_MAX + ARRAY_SIZE(passed_here) + ARRAY_SIZE(passed),
+                          sizeof(*out->values)),
     };
     put(out, "PATH", path && *path ? path : DEFAULT_PATH);
     put(out, "HOME", job_dir);
@@ -79,12 +99,10 @@ void job_env_make(struct job_env *out, const struct job_spec *spec, const char *
     put_inside(out, "DISPATCH_TERMINATION_LOG", job_dir, "outcome.json");
     if (ca_file)
         put(out, "DISPATCH_CA_FILE", ca_file);
-    for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
-        const char *value = getenv(passed[i]);
-
-        if (value && *value)
-            put(out, passed[i], value);
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(passed_here); i++)
+        hand_on(out, passed_here[i]);
+    for (const char *const *name = passed; *name; name++)
+        hand_on(out, *name);
 }
 
 void job_env_done(struct job_env *env)

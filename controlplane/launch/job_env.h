@@ -15,6 +15,10 @@ struct job_env {
 
 #define scoped_job_env __attribute__((cleanup(job_env_done))) struct job_env
 
+/* The names of what is handed on from dispatchd's environment wherever the runner runs: proxy
+ * settings, model providers' keys and addresses. NULL at the end. */
+const char *const *job_env_passed(void);
+
 void job_env_make(struct job_env *out, const struct job_spec *spec, const char *job_dir,
                   const char *ca_file, int token_fd);
 void job_env_done(struct job_env *env);

@@ -129,11 +129,31 @@ static int run_prepared(const struct agent_job *job, const struct agent_start *s
     return judge(job, &end, err);
 }
 
+static void warn_of_options(const struct agent_job *job)
+{
+    const struct assignment *a = job->assignment;
+    int subagents = cJSON_GetArraySize(a->agents);
+    int tools = cJSON_GetArraySize(a->tools);
+
+    if (job->kind->takes_options || job->turn != AGENT_TURN_WORK)
+        return;
+    if (subagents)
+        events_warn(job->events,
+                    "agent %s has no subagents: the %d that were asked for are left out",
+                    job->kind->name, subagents);
+    if (tools)
+        events_warn(job->events,
+                    "agent %s can't be given tools: the %d that were asked for are left out",
+                    job->kind->name, tools);
+}
+
 int agent_run(const struct agent_job *job, struct err *err)
 {
     struct agent_start start = {0};
     int result = job->kind->prepare(job, &start, err);
 
+    if (result == 0)
+        warn_of_options(job);
     if (result == 0)
         result = run_prepared(job, &start, err);
     text_list_done(&start.argv);

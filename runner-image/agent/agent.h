@@ -40,6 +40,9 @@ struct agent_kind {
     /* What its events say (one JSON object a line of stdout); NULL: it prints plain text. */
     agent_event_reader *read_event;
 
+    /* It has subagents, and tools over MCP. A run that asks for them all the same is told. */
+    bool takes_options;
+
     /* Entries at the top of a repository that it obeys and can't be told not to; NULL at the
      * end, or altogether. They are out of its sight, but where the operator says that a
      * repository may configure agents. */

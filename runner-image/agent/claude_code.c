@@ -6,7 +6,7 @@
 
 #include "agent/home_files.h"
 #include "agent/instructions.h"
-#include "agent/subagent.h"
+#include "agent/subagent_files.h"
 #include "agent/verdict.h"
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -51,51 +51,13 @@ static const struct tool_name tools[] = {
 };
 static const struct tool_names names = {tools, ARRAY_SIZE(tools),
                                         "mcp__" AGENT_TOOL_SERVER_NAME "__"};
+static const struct subagent_files subagent_files = {
+    .folder = ".claude/agents",
+    .turns_key = "maxTurns",
+    .names = &names,
+};
 
 /* --- What it finds in its HOME ------------------------------------------------------------ */
-
-/* Through JSON, whose strings YAML takes as they are. */
-static void put_text(struct buf *out, const char *key, const char *text)
-{
-    scoped_json value = jstr(text);
-    scoped_str quoted = json_text(value);
-
-    buf_printf(out, "%s: %s\n", key, quoted);
-}
-
-static void put_tools(struct buf *out, const struct agent_job *job,
-                      const struct subagent *subagent)
-{
-    scoped_text_list list = {0};
-
-    if (!subagent_tools(subagent, job->assignment, &names, agent_task_of(job) == AGENT_PLAN,
-                        &list))
-        return;
-    buf_append_str(out, "tools: [");
-    for (size_t i = 0; i < list.n; i++)
-        buf_printf(out, "%s\"%s\"", i ? ", " : "", list.all[i]);
-    buf_append_str(out, "]\n");
-}
-
-/* As a file of the user's: it has no limit as an argument has, and is read all the same. */
-static int write_subagent(const struct agent_job *job, const cJSON *document, struct err *err)
-{
-    struct subagent subagent;
-    scoped_buf text = {0};
-    scoped_str path = NULL;
-
-    if (subagent_read(document, &subagent, err) < 0)
-        return -1;
-    path = xasprintf(".claude/agents/%s.md", subagent.name);
-    buf_append_str(&text, "---\n");
-    put_text(&text, "name", subagent.name);
-    put_text(&text, "description", subagent.description);
-    put_tools(&text, job, &subagent);
-    if (subagent.max_turns)
-        buf_printf(&text, "maxTurns: %d\n", subagent.max_turns);
-    buf_printf(&text, "---\n%s\n", subagent.prompt);
-    return home_file_write(job->workspace, path, text.data, err);
-}
 
 static int add_tool_server(const struct agent_job *job, struct text_list *argv, struct err *err)
 {
@@ -206,7 +168,6 @@ static int claude_prepare(const struct agent_job *job, struct agent_start *out, 
                                       "DISABLE_ERROR_REPORTING=1",
                                       "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", NULL};
     scoped_str instructions = agent_instructions(job);
-    const cJSON *subagent;
 
     text_list_add_all(&out->argv, argv);
     text_list_add(&out->argv, "%s", instructions);
@@ -218,11 +179,8 @@ static int claude_prepare(const struct agent_job *job, struct agent_start *out, 
     set_input(job, out);
     if (job->turn != AGENT_TURN_WORK)
         return 0;
-    cJSON_ArrayForEach(subagent, job->assignment->agents)
-    {
-        if (write_subagent(job, subagent, err) < 0)
-            return -1;
-    }
+    if (subagent_files_write(&subagent_files, job, err) < 0)
+        return -1;
     return add_tool_server(job, &out->argv, err);
 }
 
@@ -324,4 +282,5 @@ const struct agent_kind claude_code_agent = {
     .prepare = claude_prepare,
     .judge = verdict_judge,
     .read_event = claude_read,
+    .takes_options = true,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 
-#include <string.h>
+#include "agent/verdict.h"
 
 /* The agent `command`: a program of the operator's choice, run in the checkout with the prompt
  * on its stdin. Its exit code is its word. */
@@ -28,18 +28,9 @@ static int command_prepare(const struct agent_job *job, struct agent_start *out,
 static int command_judge(const struct process_end *end, const struct agent_output *output,
                          struct err *err)
 {
-    const char *last = agent_output_last_line(output);
-    const char *colon = last[0] ? ": " : "";
-
-    if (end->signal)
-        return err_set(err, ERR_UPSTREAM, "the agent was ended by signal %d (%s)%s%s",
-                       end->signal, strsignal(end->signal), colon, last);
-    if (end->exit_code == SANDBOX_EXIT_CODE && !last[0])
-        return err_set(err, ERR_UPSTREAM, "the agent couldn't enter its sandbox");
-    if (end->exit_code != 0)
-        return err_set(err, ERR_UPSTREAM, "the agent exited with code %d%s%s", end->exit_code,
-                       colon, last);
-    return 0;
+    if (!end->signal && end->exit_code == 0)
+        return 0;
+    return verdict_ended(end, output, "exited with", err);
 }
 
 const struct agent_kind command_agent = {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "agent/home_files.h"
 #include "agent/instructions.h"
-#include "agent/subagent.h"
+#include "agent/subagent_files.h"
 #include "agent/verdict.h"
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -56,6 +55,12 @@ static const struct tool_name tools[] = {
 };
 static const struct tool_names names = {tools, ARRAY_SIZE(tools),
                                         "mcp_" AGENT_TOOL_SERVER_NAME "_"};
+static const struct subagent_files subagent_files = {
+    .folder = ".gemini/agents",
+    .turns_key = "max_turns",
+    .names = &names,
+    .lower_case = true,
+};
 
 static cJSON *list_to_json(const struct text_list *list)
 {
@@ -126,68 +131,15 @@ static cJSON *settings(const struct agent_job *job)
         {"tools", core_tools(job)}, {"mcpServers", tool_servers(job)});
 }
 
-/* Through JSON, whose strings YAML takes as they are. */
-static void put_text(struct buf *out, const char *key, const char *text)
-{
-    scoped_json value = jstr(text);
-    scoped_str quoted = json_text(value);
-
-    buf_printf(out, "%s: %s\n", key, quoted);
-}
-
-static void put_tools(struct buf *out, const struct agent_job *job,
-                      const struct subagent *subagent)
-{
-    scoped_text_list list = {0};
-
-    if (!subagent_tools(subagent, job->assignment, &names, agent_task_of(job) == AGENT_PLAN,
-                        &list))
-        return;
-    buf_append_str(out, "tools:\n");
-    for (size_t i = 0; i < list.n; i++)
-        buf_printf(out, "  - \"%s\"\n", list.all[i]);
-}
-
-static int write_subagent(const struct agent_job *job, const cJSON *document, struct err *err)
-{
-    struct subagent subagent;
-    scoped_buf text = {0};
-    scoped_str path = NULL;
-    scoped_str name = NULL;
-
-    if (subagent_read(document, &subagent, err) < 0)
-        return -1;
-    name = xstrdup(subagent.name);
-    for (char *c = name; *c; c++)
-        *c = (char)tolower((unsigned char)*c); /* it knows no other names */
-    path = xasprintf(".gemini/agents/%s.md", name);
-    buf_append_str(&text, "---\n");
-    put_text(&text, "name", name);
-    put_text(&text, "description", subagent.description);
-    put_tools(&text, job, &subagent);
-    if (subagent.max_turns)
-        buf_printf(&text, "max_turns: %d\n", subagent.max_turns);
-    buf_printf(&text, "---\n%s\n", subagent.prompt);
-    return home_file_write(job->workspace, path, text.data, err);
-}
-
 static int write_home(const struct agent_job *job, struct err *err)
 {
     scoped_str instructions = agent_instructions(job);
-    const cJSON *subagent;
 
     if (home_file_write(job->workspace, ".gemini/" INSTRUCTIONS_FILE, instructions, err) < 0
         || home_file_write(job->workspace, POLICY_FILE, policy, err) < 0
         || home_file_write_json(job->workspace, SETTINGS_FILE, settings(job), err) < 0)
         return -1;
-    if (job->turn != AGENT_TURN_WORK)
-        return 0;
-    cJSON_ArrayForEach(subagent, job->assignment->agents)
-    {
-        if (write_subagent(job, subagent, err) < 0)
-            return -1;
-    }
-    return 0;
+    return job->turn == AGENT_TURN_WORK ? subagent_files_write(&subagent_files, job, err) : 0;
 }
 
 /* --- How it is started -------------------------------------------------------------------- */
@@ -293,4 +245,5 @@ const struct agent_kind gemini_code_agent = {
     .prepare = gemini_prepare,
     .judge = verdict_judge,
     .read_event = gemini_read,
+    .takes_options = true,
 };

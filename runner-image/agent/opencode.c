@@ -332,5 +332,6 @@ const struct agent_kind opencode_agent = {
     .prepare = opencode_prepare,
     .judge = verdict_judge,
     .read_event = opencode_read,
+    .takes_options = true,
     .obeyed = obeyed,
 };

@@ -9,14 +9,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/headers.h"
-#include "net/url.h"
+#include "net/header.h"
 
 #define LOOK_EVERY_MS 100 /* whether the agent is still there */
 #define PIECE_BYTES ((size_t)16 * 1024)
 #define CONNECT_TIMEOUT_MS 15000
 
-/* --- The account ----------------------------------------------------------------------------
- */
+/* --- The account -------------------------------------------------------------------------- */
 
 /* Where the answer didn't name the model: what was asked for. */
 static void take_model_asked_for(struct exchange *exchange)

@@ -7,8 +7,10 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "git/complaint.h"
 #include "git/credential.h"
 #include "process/process.h"
+#include "sandbox/disk_full.h"
 #include "sandbox/trusted_path.h"
 #include "text/text_list.h"
 
@@ -16,7 +18,6 @@
 #define TERM_GRACE_MS 2000
 /* The end of what git said; its complaint comes last. */
 #define COMPLAINT_KEEP_BYTES 8192
-#define COMPLAINT_LINE_MAX 300
 
 struct git {
     int self_fd; /* our program: what is at its path later may be the agent's */
@@ -265,92 +266,11 @@ static void hear(void *ctx, enum process_stream stream, const char *data, size_t
     }
 }
 
-/* Which of git's lines says most: the later of the highest rank. */
-static int rank_of(const char *line)
-{
-    static const char *const by_rank[] = {"remote: error", "error: ", "fatal: ", " ! ["};
-    static const char *const empty_words[] = {"fatal: adding files failed",
-                                              "fatal: updating files failed"};
-    int rank = line[0] && line[0] != '\n' ? 0 : -1;
-
-    for (size_t i = 0; i < ARRAY_SIZE(empty_words); i++) {
-        if (strncmp(line, empty_words[i], strlen(empty_words[i])) == 0)
-            return rank; /* the error before it says which and why */
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(by_rank); i++) {
-        if (strncmp(line, by_rank[i], strlen(by_rank[i])) == 0)
-            rank = (int)i + 1;
-    }
-    return rank;
-}
-
-/* The caller frees it. */
-static char *complaint(const char *said)
-{
-    const char *best = "it gave no reason";
-    int best_rank = -1;
-    size_t length;
-    char *text;
-
-    for (const char *line = said; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (rank_of(line) >= best_rank && rank_of(line) >= 0) {
-            best = line;
-            best_rank = rank_of(line);
-        }
-    }
-    best += strspn(best, " ");
-    length = strcspn(best, "\n");
-    text = xstrndup(best, length > COMPLAINT_LINE_MAX ? COMPLAINT_LINE_MAX : length);
-    for (char *c = text; *c; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = ' ';
-    }
-    return text;
-}
-
-static enum err_kind kind_of(const char *said)
-{
-    static const struct {
-        const char *phrase;
-        enum err_kind kind;
-    } phrases[] = {
-        {"Authentication failed", ERR_UNAUTHENTICATED},
-        {"could not read Username", ERR_UNAUTHENTICATED},
-        {"could not read Password", ERR_UNAUTHENTICATED},
-        {"Invalid username or password", ERR_UNAUTHENTICATED},
-        {"No space left on device", ERR_UNAVAILABLE},
-        {"Disk quota exceeded", ERR_UNAVAILABLE},
-        {"[rejected]", ERR_CONFLICT},
-        {"[remote rejected]", ERR_CONFLICT},
-        {"returned error: 403", ERR_DENIED},
-        {"returned error: 5", ERR_UPSTREAM},
-        {"returned error: 429", ERR_UPSTREAM},
-        {"Could not resolve", ERR_UPSTREAM},
-        {"Failed to connect", ERR_UPSTREAM},
-        {"Connection refused", ERR_UPSTREAM},
-        {"Connection reset", ERR_UPSTREAM},
-        {"timed out", ERR_UPSTREAM},
-        {"Operation too slow", ERR_UPSTREAM},
-        {"Empty reply from server", ERR_UPSTREAM},
-        {"unexpected disconnect", ERR_UPSTREAM},
-        {"early EOF", ERR_UPSTREAM},
-        {"RPC failed", ERR_UPSTREAM},
-        {"the remote end hung up", ERR_UPSTREAM},
-        {"not found", ERR_NOT_FOUND},
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(phrases); i++) {
-        if (strstr(said, phrases[i].phrase))
-            return phrases[i].kind;
-    }
-    return ERR_INTERNAL;
-}
-
 static int judge(struct git *git, const struct git_call *call, const struct process_end *end,
                  struct listener *listener, struct err *err)
 {
     scoped_str text = NULL;
+    enum err_kind kind;
     char *said;
 
     if (end->stopped)
@@ -365,11 +285,18 @@ static int judge(struct git *git, const struct git_call *call, const struct proc
     said = listener->said.data;
     redaction_apply(git->redaction, said);
     log_debug("git failed", KV("command", call->args[0]), KV("stderr", (const char *)said));
-    text = complaint(said);
+    text = complaint_sentence(said);
+    kind = complaint_kind(said);
     if (end->signal)
-        return err_set(err, kind_of(said), "git %s was ended by signal %d: %s", call->args[0],
-                       end->signal, text);
-    return err_set(err, kind_of(said), "git %s: %s", call->args[0], text);
+        err_set(err, kind, "git %s was ended by signal %d: %s", call->args[0], end->signal,
+                text);
+    else
+        err_set(err, kind, "git %s: %s", call->args[0], text);
+    if ((kind == ERR_INTERNAL || kind == ERR_UNAVAILABLE) && disk_full(call->cwd)) {
+        err->kind = ERR_UNAVAILABLE;
+        err_wrap(err, "the disk is full");
+    }
+    return -1;
 }
 
 int git_run(struct git *git, const struct git_call *call, struct err *err)

@@ -66,9 +66,10 @@ struct git_call {
 
 /*
  * 0 when git exited with 0. The error holds git's own complaint, redacted; its kind says what
- * to think of it: ERR_UNAUTHENTICATED (the token was refused), ERR_CONFLICT (a push was
- * rejected), ERR_NOT_FOUND, ERR_UPSTREAM (the network or the other side: may work later),
- * ERR_UNAVAILABLE (disk full, or stopped), ERR_TIMEOUT, ERR_INTERNAL.
+ * to think of it: ERR_UNAUTHENTICATED (the token was refused), ERR_CONFLICT (a branch is there
+ * with something else on it), ERR_DENIED (a rule of the remote's), ERR_NOT_FOUND, ERR_UPSTREAM
+ * (the network or the other side: may work later), ERR_UNAVAILABLE (disk full, or stopped),
+ * ERR_TIMEOUT, ERR_INTERNAL.
  */
 int git_run(struct git *git, const struct git_call *call, struct err *err) CHECKED;
 #endif

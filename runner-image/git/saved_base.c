@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 
 #include "base/alloc.h"
+#include "git/file_copy.h"
 
 /* A clone makes one pack of two files; shallow and index make four. */
 #define FILES_MAX 16
-#define COPY_CHUNK_BYTES (256 * 1024)
 #define PACK_DIR "objects/pack"
 
 struct saved_file {
@@ -52,42 +52,6 @@ static int open_nameless(const char *dir, struct err *err)
     return fd;
 }
 
-static int copy_through_memory(int from, int to, struct err *err)
-{
-    scoped_str chunk = xcalloc(1, COPY_CHUNK_BYTES);
-
-    for (;;) {
-        ssize_t got = read(from, chunk, COPY_CHUNK_BYTES);
-
-        if (got == 0)
-            return 0;
-        if (got < 0)
-            return err_set_errno(err, errno, "reading while copying");
-        for (ssize_t done = 0; done < got;) {
-            ssize_t put = write(to, chunk + done, (size_t)(got - done));
-
-            if (put < 0)
-                return err_set_errno(err, errno, "writing a copy");
-            done += put;
-        }
-    }
-}
-
-/* From where both descriptors stand to the end of `from`. */
-static int copy_all(int from, int to, struct err *err)
-{
-    for (;;) {
-        ssize_t copied = copy_file_range(from, NULL, to, NULL, 1 << 30, 0);
-
-        if (copied == 0)
-            return 0;
-        if (copied < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO))
-            return err_set_errno(err, errno, "copying");
-        if (copied < 0) /* these two filesystems can't: go on from here by hand */
-            return copy_through_memory(from, to, err);
-    }
-}
-
 static int take_file(struct saved_base *saved, const char *git_dir, const char *path,
                      const char *beside, bool required, struct err *err)
 {
@@ -102,7 +66,7 @@ static int take_file(struct saved_base *saved, const char *git_dir, const char *
     if (saved->n_files == FILES_MAX)
         return err_set(err, ERR_INTERNAL, "%s holds more than one clone leaves", git_dir);
     to = open_nameless(beside, err);
-    if (to < 0 || copy_all(from, to, err) < 0)
+    if (to < 0 || file_copy(from, to, err) < 0)
         return -1;
     saved->files[saved->n_files++] = (struct saved_file){xstrdup(path), TAKE_FD(to)};
     return 0;
@@ -173,7 +137,7 @@ static int restore_file(const struct saved_file *file, const char *git_dir, stru
         return err_set_errno(err, errno, "%s", full);
     if (lseek(file->fd, 0, SEEK_SET) < 0)
         return err_set_errno(err, errno, "%s", full);
-    if (copy_all(file->fd, to, err) < 0)
+    if (file_copy(file->fd, to, err) < 0)
         return -1;
     return copy_time(file->fd, to) < 0 ? err_set_errno(err, errno, "%s", full) : 0;
 }

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "git/cached_clone.h"
 #include "git/saved_base.h"
 #include "git/workspace_private.h"
 #include "home/stop.h"
@@ -98,6 +99,7 @@ void workspace_free(struct workspace *ws)
     free(ws->git_home);
     free(ws->base_branch);
     free(ws->base_commit);
+    free(ws->cache_folder);
     free(ws);
 }
 
@@ -284,15 +286,46 @@ static int make_usual_dirs(const char *git_dir, struct err *err)
     return make_dir(info, err) < 0 || make_dir(hooks, err) < 0 ? -1 : 0;
 }
 
+void workspace_use_cache(struct workspace *ws, const char *folder)
+{
+    free(ws->cache_folder);
+    ws->cache_folder = xstrdup(folder);
+}
+
+bool workspace_from_cache(const struct workspace *ws)
+{
+    return ws->from_cache;
+}
+
+/* What was kept is a help and never a hindrance: when it fails, all is fetched as ever. */
+static int clone_somehow(struct workspace *ws, struct git *git, const char *branch,
+                         struct err *err)
+{
+    struct err problem = {0};
+
+    if (ws->cache_folder) {
+        ws->from_cache = cached_clone(ws, git, branch, &problem) == 0;
+        if (ws->from_cache)
+            return 0;
+        if (problem.kind != ERR_NOT_FOUND)
+            log_warn("the cached clone is of no use, ignoring", KV("error", problem.text));
+        if (tree_remove_contents(ws->checkout_fd, err) < 0)
+            return -1;
+    }
+    return clone_patiently(ws, git, branch, err);
+}
+
 int workspace_clone(struct workspace *ws, struct git *git, const char *branch, struct err *err)
 {
     scoped_str git_dir = xasprintf("%s/.git", ws->checkout);
 
-    if (workspace_make_private(ws, err) < 0 || clone_patiently(ws, git, branch, err) < 0
+    if (workspace_make_private(ws, err) < 0 || clone_somehow(ws, git, branch, err) < 0
         || read_base(ws, git, branch, err) < 0 || make_usual_dirs(git_dir, err) < 0)
         return -1;
     ws->saved = saved_base_take(git_dir, ws->root, err);
     if (!ws->saved)
         return err_wrap(err, "saving the clone");
+    if (ws->cache_folder)
+        cached_clone_keep(ws, git);
     return workspace_drop_private(ws, err);
 }

@@ -41,6 +41,12 @@ const char *workspace_agent_tmp(const struct workspace *workspace);
 const char *workspace_base_branch(const struct workspace *workspace);
 const char *workspace_base_commit(const struct workspace *workspace);
 
+/* Before cloning: what runs fetch is kept in this folder for later ones (cache.h). NULL: none.
+ */
+void workspace_use_cache(struct workspace *workspace, const char *folder);
+/* Whether what an earlier run had fetched served the clone. */
+bool workspace_from_cache(const struct workspace *workspace);
+
 /*
  * Clones one commit of `branch` (NULL: the remote's default) and saves what committing takes.
  * Errors are git_run's; ERR_NOT_FOUND also when there is no such branch or no commit at all.

@@ -20,6 +20,8 @@ struct workspace {
     char *base_branch;
     char *base_commit;
     struct saved_base *saved;
+    char *cache_folder; /* NULL: none */
+    bool from_cache;
 };
 
 int workspace_make_private(struct workspace *ws, struct err *err) CHECKED;

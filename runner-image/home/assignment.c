@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/id.h"
+#include "base/mailbox.h"
 
 #define DEFAULT_MODE "execute"
 #define DEFAULT_TIMEOUT_S 3600
@@ -123,13 +124,26 @@ static int check_repo(const struct assignment *a, struct err *err)
     return 0;
 }
 
+/* They become a line of the commit. */
+static int check_requester(const struct assignment *a, struct err *err)
+{
+    if (!a->requester_name)
+        return 0;
+    if (!mailbox_name_valid(a->requester_name))
+        return err_set_field(err, "requester.name", "expected one line, without < and >");
+    if (!mailbox_address_valid(a->requester_email))
+        return err_set_field(err, "requester.email", "expected an e-mail address");
+    return 0;
+}
+
 static int check(const struct assignment *a, struct err *err)
 {
     struct id id;
 
     if (!id_parse(a->run_id, &id))
         return err_set_field(err, "run_id", "expected a run's id");
-    if (check_repo(a, err) < 0 || check_budgets(a, err) < 0 || check_policy(a, err) < 0)
+    if (check_repo(a, err) < 0 || check_budgets(a, err) < 0 || check_policy(a, err) < 0
+        || check_requester(a, err) < 0)
         return -1;
     if (a->timeout_s < 1 || a->timeout_s > TIMEOUT_MAX_S)
         return err_set_field(err, "limits.timeout_s", "expected 1 to %d", TIMEOUT_MAX_S);

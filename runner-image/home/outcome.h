@@ -27,6 +27,8 @@ enum outcome_status { OUTCOME_COMPLETED, OUTCOME_FAILED, OUTCOME_STOPPED };
 #define CODE_INTERNAL      "internal"
 /* clang-format on */
 
+/* The list has no code for a full disk: task.c says which stand for it. */
+
 struct outcome {
     enum outcome_status status;
     char *pr_url; /* NULL: none, as those below */

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/id.h"
+#include "home/token_secret.h"
 
 #define TOKEN_MAX_BYTES 1024
 #define URL_MAX_BYTES 2048
@@ -89,15 +90,41 @@ static struct secret *token_from_file(const char *path, struct err *err)
     return token;
 }
 
+static struct secret *token_from_secret(const char *version, struct err *err)
+{
+    scoped(secret) found =
+        token_secret_fetch(version, env_or("DISPATCH_SECRETMANAGER_URL", NULL),
+                           env_or("DISPATCH_CA_FILE", NULL), err);
+    scoped_str text = found ? xstrdup(secret_reveal(found)) : NULL;
+    size_t size = text ? strlen(text) : 0;
+    struct secret *token = text ? token_from_text(text, err) : NULL;
+
+    if (text)
+        secret_wipe(text, size);
+    if (!token)
+        (void)err_wrap(err, "DISPATCH_TASK_TOKEN_SECRET");
+    return token;
+}
+
 static struct secret *take_token(struct err *err)
 {
     char *in_env = getenv("DISPATCH_TASK_TOKEN");
     const char *path = env_or("DISPATCH_TASK_TOKEN_FILE", NULL);
+    const char *stored = env_or("DISPATCH_TASK_TOKEN_SECRET", NULL);
     struct secret *token;
     size_t size;
 
-    if (!in_env && path)
-        return token_from_file(path, err);
+    if (!in_env && path) {
+        token = token_from_file(path, err);
+        if (token && strcmp(env_or("DISPATCH_TASK_TOKEN_ONCE", ""), "1") == 0
+            && unlink(path) < 0) {
+            err_set_errno(err, errno, "DISPATCH_TASK_TOKEN_FILE: taking %s away", path);
+            secret_free(TAKE(token));
+        }
+        return token;
+    }
+    if (!in_env && stored)
+        return token_from_secret(stored, err);
     if (!in_env) {
         err_set(err, ERR_INVALID, "DISPATCH_TASK_TOKEN or DISPATCH_TASK_TOKEN_FILE is missing");
         return NULL;
@@ -182,6 +209,7 @@ int settings_load(struct settings *out, struct err *err)
     out->termination_log = xstrdup(log);
     out->work_dir = xstrdup(env_or("DISPATCH_WORK_DIR", env_or("TMPDIR", "/tmp")));
     out->ca_file = xstrdup(env_or("DISPATCH_CA_FILE", NULL));
+    out->git_cache = xstrdup(env_or("DISPATCH_GIT_CACHE", NULL));
     out->model_prices = xstrdup(env_or("DISPATCH_MODEL_PRICES", NULL));
     return 0;
 }
@@ -194,6 +222,7 @@ void settings_done(struct settings *settings)
     free(settings->work_dir);
     free(settings->termination_log);
     free(settings->ca_file);
+    free(settings->git_cache);
     free(settings->sandbox_readable);
     free(settings->model_prices);
     model_keys_done(&settings->model_keys);

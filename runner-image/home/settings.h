@@ -18,10 +18,15 @@
  *   DISPATCH_ATTEMPT           which attempt of it this is, from 1
  *   DISPATCH_TASK_TOKEN        the token for home, or
  *   DISPATCH_TASK_TOKEN_FILE   where to read it; /proc/self/fd/N is read to its end and closed
+ *   DISPATCH_TASK_TOKEN_SECRET or the version of a secret in Google's Secret Manager that has
+ *                              it; at DISPATCH_SECRETMANAGER_URL where that is set
+ *   DISPATCH_TASK_TOKEN_ONCE   1: that file is taken away once it is read
  *   DISPATCH_WORK_DIR          where the workspace is made; $TMPDIR, /tmp
  *   DISPATCH_TERMINATION_LOG   gets a copy of the outcome; /dev/termination-log if it is there
  *   DISPATCH_CA_FILE           PEM to trust instead of the system's, for home, GitHub, git
  *                              and model providers
+ *   DISPATCH_GIT_CACHE         a folder where clones are kept for later runs (git/cache.h),
+ *                              out of the agents' sight: not below /tmp, /usr, /etc, ...
  *   DISPATCH_MODEL_PRICES      a YAML file over the prices of models that are built in
  *   DISPATCH_AGENT_UID         the user to run the agent as, where we may change users; "same":
  *                              ours; without it a number that nobody else has
@@ -36,6 +41,7 @@ struct settings {
     char *work_dir;
     char *termination_log;  /* NULL: none */
     char *ca_file;          /* NULL: the system's */
+    char *git_cache;        /* NULL: none */
     uid_t agent_uid;        /* 0: one of its own; (uid_t)-1: ours */
     char *sandbox_readable; /* NULL: nothing more */
     char *model_prices;     /* NULL: those built in */

@@ -6,46 +6,23 @@
 
 #include "base/alloc.h"
 #include "mcp/header_secret.h"
-#include "net/url.h"
+#include "net/header.h"
 
 #define NAME_MAX_BYTES 64
 
 /* --- Headers ------------------------------------------------------------------------------ */
 
-/* Those that say how a request is sent are ours. Encodings too: answers come as they are. */
-static bool is_ours(const char *name)
-{
-    static const char *const ours[] = {
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "upgrade",
-        "trailer",
-        "te",
-        "expect",
-        "proxy-connection",
-        "proxy-authorization",
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
-        if (strcasecmp(ours[i], name) == 0)
-            return true;
-    return false;
-}
-
 static int add_header(struct tool *tool, const cJSON *header, struct redaction *redaction,
                       struct err *err)
 {
-    bool good = cJSON_IsString(header) && !is_ours(header->string);
+    bool good = cJSON_IsString(header) && !header_is_the_senders(header->string);
     char *line;
 
     if (tool->n_headers == TOOL_HEADERS_MAX)
         return err_set(err, ERR_INVALID, "tool %s: more than %d headers", tool->name,
                        TOOL_HEADERS_MAX);
     if (good && strcasecmp(header->string, "accept-encoding") == 0)
-        return 0; /* what nobody here could unpack isn't asked for */
+        return 0; /* answers come as they are: what nobody here could unpack isn't asked for */
     line = good ? xasprintf("%s: %s", header->string, header->valuestring) : NULL;
     good = line && header_valid(line);
     if (good) {

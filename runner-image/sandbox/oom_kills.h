@@ -10,4 +10,7 @@
  * https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
  */
 int64_t oom_kills(void);
+
+/* The same of a list like /proc/self/cgroup, and of groups mounted at `mounted`. */
+int64_t oom_kills_of(const char *groups, const char *mounted);
 #endif

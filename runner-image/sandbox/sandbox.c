@@ -47,6 +47,25 @@ bool sandbox_mode_parse(const char *name, enum sandbox_mode *out)
     return false;
 }
 
+static bool is_below(const char *path, const char *const *folders)
+{
+    for (; *folders; folders++) {
+        size_t length = strlen(*folders);
+
+        if (strncmp(path, *folders, length) == 0 && (!path[length] || path[length] == '/'))
+            return true;
+    }
+    return false;
+}
+
+bool sandbox_hides(const char *folder)
+{
+    scoped_str real = realpath(folder, NULL);
+
+    return real && landlock_abi() >= LANDLOCK_ABI_MIN && !is_below(real, system_readable)
+           && !is_below(real, system_writable);
+}
+
 /* --- Before the fork --------------------------------------------------------------------- */
 
 static int make_ruleset(const struct sandbox_options *options, int *out_fd, struct err *err)

@@ -61,6 +61,12 @@ void sandbox_done(struct sandbox *sandbox);
 int sandbox_enter(void *sandbox);
 #define SANDBOX_EXIT_CODE 125 /* of a child that couldn't enter */
 
+/*
+ * Whether this wall, where the kernel has it, keeps an agent from a folder that isn't named to
+ * it: Landlock is there, and the folder isn't among those that every agent reads or writes.
+ */
+bool sandbox_hides(const char *folder);
+
 /* "strict", "auto", "off". */
 bool sandbox_mode_parse(const char *name, enum sandbox_mode *out);
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "home/stop.h"
 #include "mcp/tool_server.h"
+#include "sandbox/disk_full.h"
 #include "sandbox/oom_kills.h"
 #include "task/description.h"
 #include "task/pull_request_text.h"
@@ -108,10 +109,8 @@ static int run_turn(struct work *work, enum agent_turn turn, const char *prompt,
     return agent_run(&job, err);
 }
 
-static const char *code_of(const struct err *err, bool killed_for_memory)
+static const char *code_of(const struct err *err)
 {
-    if (killed_for_memory)
-        return CODE_OUT_OF_MEMORY;
     if (err->kind == ERR_TIMEOUT)
         return CODE_AGENT_TIMEOUT;
     return err->kind == ERR_INTERNAL ? CODE_INTERNAL : CODE_AGENT_FAILED;
@@ -122,6 +121,7 @@ static const char *code_of(const struct err *err, bool killed_for_memory)
 static int judge_failure(struct work *work, int64_t kills_before, const struct err *err)
 {
     int64_t kills = oom_kills();
+    struct err why = {.kind = err->kind};
 
     if (err->kind == ERR_INTERNAL)
         return work_fail(work, CODE_INTERNAL, err); /* its processes may still write */
@@ -137,13 +137,13 @@ static int judge_failure(struct work *work, int64_t kills_before, const struct e
         return 0;
     }
     if (kills_before >= 0 && kills > kills_before) {
-        struct err memory = {.kind = err->kind};
-
-        (void)err_set(&memory, err->kind, "memory ran out while the agent worked: %s",
-                      err->text);
-        return work_fail(work, CODE_OUT_OF_MEMORY, &memory);
+        (void)err_set(&why, err->kind, "memory ran out while the agent worked: %s", err->text);
+        return work_fail(work, CODE_OUT_OF_MEMORY, &why);
     }
-    return work_fail(work, code_of(err, false), err);
+    (void)snprintf(why.text, sizeof(why.text), "%s", err->text);
+    if (disk_full(workspace_checkout(work->task->workspace)))
+        (void)err_wrap(&why, "the disk is full");
+    return work_fail(work, code_of(err), &why);
 }
 
 int agent_step(struct work *work)

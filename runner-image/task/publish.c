@@ -116,7 +116,11 @@ static int push_somewhere(struct work *work, const char *commit, char **out_bran
     log_warn("the branch is taken, trying another", KV("error", err->text));
     *err = (struct err){0};
     if (workspace_push(work->task->workspace, work->git, commit, other, err) < 0)
-        return -1;
+        return err->kind == ERR_CONFLICT
+                   ? err_set(err, ERR_CONFLICT,
+                             "somebody else's work is on the branch %s, and on %s", branch,
+                             other)
+                   : -1;
     *out_branch = TAKE(other);
     return 0;
 }

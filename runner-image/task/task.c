@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "home/stop.h"
+#include "sandbox/sandbox.h"
 #include "task/pull_request_text.h"
 #include "task/work.h"
 
@@ -27,8 +28,10 @@
  * In mode plan and in a blank workspace the agent's answer is the result, and the steps after
  * it fall away. Tests that fail, a spent budget and a machine that is taken away are
  * shortfalls: what there is is published as a draft that says so, and the run has failed with
- * their code. A full disk is `internal` wherever it shows. When home asked us to stop, a step
- * that fails is the stop at work: the run ends as stopped and nothing more is pushed.
+ * their code. A full disk is `internal` in each step of ours, and `agent_failed` where the
+ * agent fails of it, who mostly is the one that filled it; either way the sentence says so.
+ * When home asked us to stop, a step that fails is the stop at work: the run ends as stopped
+ * and nothing more is pushed.
  */
 
 /* A token that ends sooner than this is asked for again before it is used. */
@@ -157,11 +160,27 @@ static int prepare(struct work *work)
 
 /* --- Clone ------------------------------------------------------------------------------- */
 
+/* What other repositories consist of is none of this agent's business. */
+static bool cache_is_safe(struct work *work)
+{
+    const char *folder = work->task->settings->git_cache;
+
+    if (!folder)
+        return false;
+    if (strcmp(work->task->assignment->sandbox, "off") != 0 && sandbox_hides(folder))
+        return true;
+    events_warn(work->task->events,
+                "the cache of clones isn't used: nothing here would keep the agent from it");
+    return false;
+}
+
 static int clone(struct work *work)
 {
     const char *branch = work->task->assignment->base_branch;
     struct err err = {0};
 
+    if (cache_is_safe(work))
+        workspace_use_cache(work->task->workspace, work->task->settings->git_cache);
     if (workspace_clone(work->task->workspace, work->git, branch, &err) < 0) {
         err_wrap(&err, "cloning %s", work->task->assignment->repo);
         return work_fail(
@@ -170,7 +189,8 @@ static int clone(struct work *work)
     }
     work_tell_step(work, "cloned",
                    jobj({"branch", jstr(workspace_base_branch(work->task->workspace))},
-                        {"commit", jstr(workspace_base_commit(work->task->workspace))}));
+                        {"commit", jstr(workspace_base_commit(work->task->workspace))},
+                        {"from_cache", jtrue(workspace_from_cache(work->task->workspace))}));
     return 0;
 }
 
@@ -245,17 +265,24 @@ static void take_usage(struct work *work)
         work->outcome->usage = model_totals_to_json(&totals);
 }
 
-/* A signal that home knows nothing of is the end of the machine, not a wish. */
+/* A signal that home knows nothing of is the end of the machine, not a wish. Of one that came
+ * while the agent worked or the tests ran home was asked then. */
 static void was_stopped(struct work *work)
 {
+    bool known = work->shortfall.code && strcmp(work->shortfall.code, CODE_EVICTED) == 0;
     struct err err = {0};
 
-    if (stop_by_home() || !work_may_save(work)) {
+    if (stop_by_home() || (!known && !work_may_save(work))) {
         work->outcome->status = OUTCOME_STOPPED;
         work->outcome->error_code = NULL;
         return;
     }
-    (void)err_set(&err, ERR_UPSTREAM, "the machine was taken away while the run was under way");
+    if (known)
+        (void)err_set(&err, ERR_UPSTREAM, "%s, and there was no time to save what there is",
+                      work->shortfall.sentence);
+    else
+        (void)err_set(&err, ERR_UPSTREAM,
+                      "the machine was taken away while the run was under way");
     (void)work_fail(work, CODE_EVICTED, &err);
 }
 

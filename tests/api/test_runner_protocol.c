@@ -49,6 +49,48 @@ static void test_claim_gives_what_the_runner_needs_and_no_secret(void **state)
     assert_string_equal(test_server_status(server, run.id_text), "running");
 }
 
+/* As the credential's part wrote it down. */
+static int write_requester(struct db_conn *conn, void *ctx, struct err *err)
+{
+    return db_exec(conn, err, "UPDATE run_input SET requester = ?1", B((const char *)ctx)) < 0
+               ? -1
+               : 0;
+}
+
+static void test_claim_names_who_asked_and_nobody_else(void **state)
+{
+    static const struct {
+        const char *requester;
+        const char *name;
+        const char *email;
+    } cases[] = {
+        {"Ada L <ada@example.org>", "Ada L", "ada@example.org"},
+        {"Ada\nSigned-off-by: Eve <e@x>", NULL, NULL},
+        {"Ada L", NULL, NULL},
+        {NULL, NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        scoped(test_server) server = test_server_new(&quiet);
+        scoped_launched run;
+        scoped_json answer = NULL;
+        struct err err = {0};
+        const cJSON *requester;
+
+        launch(&run, server, "x");
+        scoped_str text = xstrdup(cases[i].requester);
+        assert_ok(db_write(server->db, write_requester, text, &err), err);
+        assert_int_equal(claim(&run, "a", &answer), 200);
+        requester = json_get(answer, "requester");
+        assert_int_equal(requester != NULL, cases[i].name != NULL);
+        if (cases[i].name) {
+            assert_string_equal(json_get_str(requester, "name"), cases[i].name);
+            assert_string_equal(json_get_str(requester, "email"), cases[i].email);
+        }
+    }
+}
+
 /* Else every run that takes longer than lost_after_s would be ended as lost. */
 static void test_runner_is_told_to_call_more_often_than_it_may_be_silent(void **state)
 {
@@ -414,6 +456,7 @@ static void test_git_token_is_given_while_running(void **state)
 }
 
 TEST_MAIN(cmocka_unit_test(test_claim_gives_what_the_runner_needs_and_no_secret),
+          cmocka_unit_test(test_claim_names_who_asked_and_nobody_else),
           cmocka_unit_test(test_runner_is_told_to_call_more_often_than_it_may_be_silent),
           cmocka_unit_test(test_second_runner_is_refused_and_the_first_may_repeat),
           cmocka_unit_test(test_one_of_many_racing_runners_claims),

@@ -7,7 +7,6 @@ obeyed, and the provider's key stays where it is.
 As root it runs dispatchd as another user: the agents are to run as anybody.
     test_agents.py [AGENT...] [case...]
 """
-import http.server
 import json
 import os
 import re
@@ -15,13 +14,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.dont_write_bytecode = True
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
-from home import run_directly  # noqa: E402
+from answering import Answering  # noqa: E402
+from home import DirectRun  # noqa: E402
 from model import AGENTS, KEY, Model, says  # noqa: E402
 import parts  # noqa: E402
 from parts import (API_KEY, GITHUB_TOKEN, Dispatchd, Failed, Place, Standin,  # noqa: E402
@@ -51,7 +50,20 @@ class Site:
                               {"prompt": prompt, "codingAgent": agent.name, **more},
                               {"Authorization": f"Bearer {self.token}"})
         check(status == 200, f"dispatch: {status} {answer}")
-        return self.dispatchd.wait_ended(answer["runId"], limit_s)
+        task = self.dispatchd.wait_ended(answer["runId"], limit_s)
+        self.check_story(agent, task)
+        return task
+
+    def check_story(self, agent, task):
+        """Its events begin with who works and end as the task does."""
+        began, ended = self.events("started"), self.events("finished")
+        check(len(began) == 1 and began[0]["agent"] == agent.name, f"started: {began}")
+        check(len(ended) == 1 and ended[0]["status"] == task["status"]
+              and ended[0].get("error_code") == task.get("error_code"), f"finished: {ended}")
+        steps = [event["name"] for event in self.events("step")]
+        check("cloned" in steps and "agent_started" in steps, f"steps: {steps}")
+        pulls = self.events("pull_request")
+        check(len(pulls) == ("pr_url" in task.get("result", {})), f"pull requests: {pulls}")
 
     def ask(self, agent, prompt, limit_s=LIMIT_S, **more):
         """The same by the agents' own face; where that doesn't offer the agent, straight."""
@@ -72,11 +84,12 @@ class Site:
         blank = more.pop("blank_workspace", False)
         if blank:
             more.pop("repo", None)
-        report, _ = run_directly(
-            self.runner, self.place, self.github, self.model.settings(),
-            {"agent": agent.name, "prompt": prompt,
-             "flags": {"auto_create_pr": True, "blank_workspace": blank}, **more},
-            headers, limit_s)
+        with DirectRun(self.place, self.github,
+                       {"agent": agent.name, "prompt": prompt,
+                        "flags": {"auto_create_pr": True, "blank_workspace": blank},
+                        "limits": {"timeout_s": limit_s, "heartbeat_s": 10}, **more},
+                       self.runner, self.model.settings(), headers) as run:
+            report = run.ended(limit_s + 60)
         result = {"text": report.get("result"), "pr_url": report.get("pr_url")}
         return {**report, "result": {key: value for key, value in result.items() if value}}
 
@@ -134,8 +147,7 @@ def edits_a_file(site, agent):
     check(any("VGVBOT_STATUS" in request["body"] for request in requests), "no instructions")
     messages = [event["text"] for event in site.events("agent_message")]
     check("I will write it." in messages and "All done." in messages, f"messages: {messages}")
-    uses = [(event["name"], event.get("argument", "")) for event in
-site.events("tool_use")]
+    uses = [(event["name"], event.get("argument", "")) for event in site.events("tool_use")]
     check(any(name == agent.write("", "")[0] and argument.endswith("greeting.txt")
               for name, argument in uses), f"uses of tools: {uses}")
     used = [event for event in site.events("usage")]
@@ -168,10 +180,16 @@ def changes_nothing(site, agent):
 # --- What the model does to it ---
 
 
+def check_failed(task, code):
+    """And nothing was opened."""
+    check(task["status"] == "failed" and task["error_code"] == code, f"{task}")
+    check("pr_url" not in task.get("result", {}), f"a pull request: {task}")
+
+
 def model_says_401(site, agent):
     site.model.says({"status": 401, "message": "this key is worth nothing"})
     task = site.run(agent, "Do it")
-    check(task["status"] == "failed" and task["error_code"] == "agent_failed", f"{task}")
+    check_failed(task, "agent_failed")
     check("worth nothing" in task["error"] or "401" in task["error"], task["error"])
     return task["error"]
 
@@ -180,7 +198,7 @@ def model_says_429(site, agent):
     site.model.says({"status": 429, "message": "too many of you", "headers":
                      {"Retry-After": "1"}})
     task = site.run(agent, "Do it")
-    check(task["status"] == "failed" and task["error_code"] == "agent_failed", f"{task}")
+    check_failed(task, "agent_failed")
     check("too many of you" in task["error"] or "429" in task["error"], task["error"])
     return f"{len(site.model.requests())} requests, then: {task['error']}"
 
@@ -189,7 +207,7 @@ def turn_never_ends(site, agent):
     site.model.says(says("Hm", never_ends=True))
     with other_dispatchd(site, "hasty", DISPATCH_RUN_TIMEOUT="9") as hasty:
         task = Site(site.place, site.github, site.model, hasty).run(agent, "Do it")
-    check(task["status"] == "failed" and task["error_code"] == "agent_timeout", f"{task}")
+    check_failed(task, "agent_timeout")
     return task["error"]
 
 
@@ -212,7 +230,8 @@ def limit_of_turns(site, agent):
     site.model.says(says("On and on.", agent.shell("true")))
     with other_dispatchd(site, "short", DISPATCH_MAX_TURNS="3") as short:
         task = Site(site.place, site.github, site.model, short).run(agent, "Do it")
-    check(task["status"] == "failed" and "limit of turns" in task["error"], f"{task}")
+    check_failed(task, "agent_failed")
+    check("limit of turns" in task["error"], f"{task}")
     return f"{len(site.model.requests())} requests, {task['error']}"
 
 
@@ -312,30 +331,17 @@ class Inventory:
     """An HTTP tool somewhere."""
 
     def __enter__(self):
-        calls = self.calls = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                calls.append((self.headers.get("Authorization"), body.decode()))
-                answer = b'{"count": "42 in stock"}'
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *ignored):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/search"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.calls = []
+        self.server = Answering(self.answer)
+        self.url = f"{self.server.url}/search"
         return self
 
+    def answer(self, _, headers, body):
+        self.calls.append((headers.get("Authorization"), body.decode()))
+        return {"count": "42 in stock"}
+
     def __exit__(self, *ignored):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
 
 
 # --- What a repository says ---

@@ -117,6 +117,29 @@ __attribute__((unused)) static int kit_judge(struct kit *kit, const char *stream
     return kit->job.kind->judge(&end, kit->output, err);
 }
 
+struct kit_ending {
+    const char *stream;
+    int exit_code;
+    const char *sentence; /* NULL: it did its job */
+};
+
+/* What the agent's last words and its exit code are taken for. */
+__attribute__((unused)) static void kit_expect_endings(const struct agent_kind *kind,
+                                                       const struct kit_ending *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct kit kit;
+        struct err err = {0};
+        int result;
+
+        kit_begin(&kit, kind);
+        result = kit_judge(&kit, cases[i].stream, cases[i].exit_code, &err);
+        assert_int_equal(result, cases[i].sentence ? -1 : 0);
+        assert_string_equal(err.text, cases[i].sentence ? cases[i].sentence : "");
+        kit_finish(&kit);
+    }
+}
+
 #define assert_has(text, part)                                                                 \
     do {                                                                                       \
         if (!strstr((text), (part)))                                                           \

@@ -158,11 +158,7 @@ static void test_run_is_told_and_answered(void **state)
 
 static void test_its_word_counts_and_not_its_exit_code(void **state)
 {
-    static const struct {
-        const char *stream;
-        int exit_code;
-        const char *sentence; /* NULL: it did its job */
-    } cases[] = {
+    static const struct kit_ending cases[] = {
         {RESULT("\"subtype\":\"success\",\"is_error\":true,\"result\":\"API Error: 401 no\""),
          0, "the agent failed: API Error: 401 no"},
         {RESULT("\"subtype\":\"error_max_turns\",\"is_error\":true,\"errors\":[\"Reached 3\"]"),
@@ -180,17 +176,7 @@ static void test_its_word_counts_and_not_its_exit_code(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct kit kit;
-        struct err err = {0};
-        int result;
-
-        kit_begin(&kit, &claude_code_agent);
-        result = kit_judge(&kit, cases[i].stream, cases[i].exit_code, &err);
-        assert_int_equal(result, cases[i].sentence ? -1 : 0);
-        assert_string_equal(err.text, cases[i].sentence ? cases[i].sentence : "");
-        kit_finish(&kit);
-    }
+    kit_expect_endings(&claude_code_agent, cases, ARRAY_SIZE(cases));
 }
 
 KIT_MAIN(cmocka_unit_test(test_work_is_started_with_everything_but_the_repositorys_word),

@@ -150,11 +150,7 @@ static void test_run_is_told_and_answered(void **state)
 
 static void test_its_word_counts_and_not_its_exit_code(void **state)
 {
-    static const struct {
-        const char *stream;
-        int exit_code;
-        const char *sentence;
-    } cases[] = {
+    static const struct kit_ending cases[] = {
         {ERROR, 1, "the agent failed: no key (401)"},
         {STEP TEXT("x") END("stop") ERROR, 0, "the agent failed: no key (401)"},
         {STEP TEXT("x") USE END("tool-calls"), 0,
@@ -165,15 +161,7 @@ static void test_its_word_counts_and_not_its_exit_code(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct kit kit;
-        struct err err = {0};
-
-        kit_begin(&kit, &opencode_agent);
-        assert_int_equal(kit_judge(&kit, cases[i].stream, cases[i].exit_code, &err), -1);
-        assert_string_equal(err.text, cases[i].sentence);
-        kit_finish(&kit);
-    }
+    kit_expect_endings(&opencode_agent, cases, ARRAY_SIZE(cases));
 }
 
 KIT_MAIN(cmocka_unit_test(test_work_is_started_with_everything_but_the_repositorys_word),

@@ -8,6 +8,8 @@
 #define REQUIRED_BUT_ID                                                                        \
     "\"attempt\":1,\"clone_url\":\"https://h/o/n.git\","                                       \
     "\"github_api_url\":\"https://api\",\"prompt\":\"p\",\"agent\":\"command\""
+#define REQUESTER(texts)                                                                       \
+    "{" REQUIRED ",\"repo\":\"o/n\",\"requester\":{\"name\":\"" texts "\"}}"
 #define REQUIRED "\"run_id\":\"0123456789abcdefghij\"," REQUIRED_BUT_ID
 
 static int read_text(struct assignment *out, const char *text, struct err *err)
@@ -33,6 +35,7 @@ static void test_minimal_answer_gets_the_defaults(void **state)
     assert_int_equal(a.timeout_s, 3600);
     assert_int_equal(a.heartbeat_s, 10);
     assert_string_equal(a.bot_name, "dispatch[bot]");
+    assert_null(a.requester_name);
 }
 
 static void test_limits_flags_and_bot_are_read(void **state)
@@ -45,6 +48,7 @@ static void test_limits_flags_and_bot_are_read(void **state)
                         "{" REQUIRED ",\"repo\":\"o/n\",\"base_branch\":\"dev\","
                         "\"flags\":{\"auto_create_pr\":false,\"blank_workspace\":true},"
                         "\"limits\":{\"timeout_s\":7,\"heartbeat_s\":2},"
+                        "\"requester\":{\"name\":\"Ada L\",\"email\":\"a@x\"},"
                         "\"bot\":{\"name\":\"b\",\"email\":\"b@x\"}}",
                         &err),
               err);
@@ -54,6 +58,8 @@ static void test_limits_flags_and_bot_are_read(void **state)
     assert_int_equal(a.timeout_s, 7);
     assert_int_equal(a.heartbeat_s, 2);
     assert_string_equal(a.bot_name, "b");
+    assert_string_equal(a.requester_name, "Ada L");
+    assert_string_equal(a.requester_email, "a@x");
     assert_string_equal(a.bot_email, "b@x");
 }
 
@@ -76,6 +82,12 @@ static void test_answers_that_make_no_sense_are_refused_by_field(void **state)
         {"{" REQUIRED ",\"repo\":\"o/n\",\"limits\":{\"heartbeat_s\":\"1\"}}",
          "limits.heartbeat_s"},
         {"{" REQUIRED ",\"repo\":\"o/n\",\"bot\":{\"name\":\"a <b>\"}}", "bot"},
+        {REQUESTER("Ada"), "requester.email"},
+        {REQUESTER("Ada\",\"email\":\"a@x\\nSigned-off-by: Eve <e@x>"), "requester.email"},
+        {REQUESTER("Ada\",\"email\":\"nowhere"), "requester.email"},
+        {REQUESTER("Ada\\nSigned-off-by: Eve\",\"email\":\"a@x"), "requester.name"},
+        {REQUESTER("Ada <e@x>\",\"email\":\"a@x"), "requester.name"},
+        {REQUESTER("\",\"email\":\"a@x"), "requester.name"},
     };
 
     (void)state;

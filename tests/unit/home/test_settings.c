@@ -126,6 +126,28 @@ static void test_token_is_read_from_a_file(void **state)
     test_dir_remove(dir);
 }
 
+static void test_a_token_for_once_is_taken_away(void **state)
+{
+    scoped_str dir = test_dir_new();
+    scoped_str path = xasprintf("%s/token", dir);
+
+    (void)state;
+    test_file_write(dir, "token", TOKEN);
+    for (int start = 0; start < 2; start++) {
+        scoped_settings settings = {0};
+        struct err err = {0};
+
+        set_all();
+        (void)unsetenv("DISPATCH_TASK_TOKEN");
+        (void)setenv("DISPATCH_TASK_TOKEN_FILE", path, 1);
+        (void)setenv("DISPATCH_TASK_TOKEN_ONCE", "1", 1);
+        assert_int_equal(settings_load(&settings, &err), start == 0 ? 0 : -1);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+    (void)unsetenv("DISPATCH_TASK_TOKEN_ONCE");
+    test_dir_remove(dir);
+}
+
 static void test_wrong_settings_are_named_and_no_value_of_a_secret_shown(void **state)
 {
     static const struct {
@@ -166,4 +188,5 @@ TEST_MAIN(cmocka_unit_test(test_settings_come_from_the_environment),
           cmocka_unit_test(test_model_keys_leave_the_environment_whatever_follows),
           cmocka_unit_test(test_token_is_read_from_a_pipe_which_is_closed),
           cmocka_unit_test(test_token_is_read_from_a_file),
+          cmocka_unit_test(test_a_token_for_once_is_taken_away),
           cmocka_unit_test(test_wrong_settings_are_named_and_no_value_of_a_secret_shown))

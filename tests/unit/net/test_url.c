@@ -79,25 +79,9 @@ static void test_escape_keeps_only_what_is_unreserved(void **state)
     }
 }
 
-static void test_header_lines(void **state)
+static void test_methods_are_capital_letters(void **state)
 {
-    static char long_header[20000];
-
     (void)state;
-    memset(long_header, 'a', sizeof(long_header) - 1);
-    memcpy(long_header, "X: ", 3);
-    assert_true(header_valid("X: a\tb"));
-    assert_true(header_valid("X-Y_z:"));
-    assert_true(header_valid("X: \xc3\xa4"));
-    assert_false(header_valid(""));
-    assert_false(header_valid("X"));
-    assert_false(header_valid(":x"));
-    assert_false(header_valid("X y: z"));
-    assert_false(header_valid("X: a\r"));
-    assert_false(header_valid("X: a\n"));
-    assert_false(header_valid("X: \x01"));
-    assert_false(header_valid("X: \x7f"));
-    assert_false(header_valid(long_header));
     assert_true(method_valid("PATCH"));
     assert_false(method_valid("PATCH "));
     assert_false(method_valid("ABCDEFGHIJKLMNOPQ"));
@@ -106,4 +90,4 @@ static void test_header_lines(void **state)
 TEST_MAIN(cmocka_unit_test(test_a_url_is_shown_without_what_may_be_secret),
           cmocka_unit_test(test_a_bad_url_is_refused_and_not_repeated),
           cmocka_unit_test(test_escape_keeps_only_what_is_unreserved),
-          cmocka_unit_test(test_header_lines))
+          cmocka_unit_test(test_methods_are_capital_letters))

@@ -310,6 +310,17 @@ static void test_closed_folder_above_is_no_way(void **state)
     test_dir_remove(dir);
 }
 
+static void test_folders_of_everybody_are_not_hidden(void **state)
+{
+    static const char *const open[] = {"/tmp",     "/usr/lib",     "/etc",
+                                       "/dev/shm", "/proc/1/root", "/nowhere/at/all"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(open); i++)
+        assert_false(sandbox_hides(open[i]));
+    assert_int_equal(sandbox_hides("/var/lib"), landlock_abi() >= LANDLOCK_ABI_MIN);
+}
+
 static void test_strict_is_refused_where_the_kernel_lacks_it(void **state)
 {
     struct sandbox_options options = {.mode = SANDBOX_STRICT, .uid = SANDBOX_OWN_UID};
@@ -335,4 +346,5 @@ TEST_MAIN(cmocka_unit_test(test_agent_cannot_look_into_the_runner_even_as_root),
           cmocka_unit_test(test_processes_and_threads_still_start),
           cmocka_unit_test(test_agent_is_somebody_else_where_it_may),
           cmocka_unit_test(test_closed_folder_above_is_no_way),
+          cmocka_unit_test(test_folders_of_everybody_are_not_hidden),
           cmocka_unit_test(test_strict_is_refused_where_the_kernel_lacks_it))
