@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/secret.h"
 
 static const char url_alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -116,4 +117,44 @@ void *base64url_decode(const char *text, size_t *out_size)
     out[size] = '\0';
     *out_size = size;
     return TAKE(out);
+}
+
+/* --- Base 62 -------------------------------------------------------------------------- */
+
+#define LIMBS 8               /* 32-bit parts of 256 bits, most significant first */
+#define GROUP 5               /* digits per division */
+#define GROUP_BASE 916132832u /* 62^GROUP, which fits 32 bits */
+
+static uint32_t divide(uint32_t number[LIMBS])
+{
+    uint64_t rest = 0;
+
+    for (int i = 0; i < LIMBS; i++) {
+        rest = rest << 32 | number[i];
+        number[i] = (uint32_t)(rest / GROUP_BASE);
+        rest %= GROUP_BASE;
+    }
+    return (uint32_t)rest;
+}
+
+void base62_256(const uint8_t number[32], char out[BASE62_256_LENGTH + 1])
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "abcdefghijklmnopqrstuvwxyz";
+    uint32_t limbs[LIMBS];
+    int at = BASE62_256_LENGTH;
+
+    for (int i = 0; i < LIMBS; i++, number += 4)
+        limbs[i] = (uint32_t)number[0] << 24 | (uint32_t)number[1] << 16
+                   | (uint32_t)number[2] << 8 | number[3];
+    out[at] = '\0';
+    while (at > 0) {
+        uint32_t group = divide(limbs);
+
+        for (int i = 0; i < GROUP && at > 0; i++) {
+            out[--at] = digits[group % 62];
+            group /= 62;
+        }
+    }
+    secret_wipe(limbs, sizeof(limbs));
 }

@@ -27,9 +27,9 @@ static int no_passphrase(char *out, int size, int writing, void *self)
     return -1;
 }
 
-static EVP_PKEY *parse_pem(const struct buf *pem)
+static EVP_PKEY *parse_pem(const char *pem, size_t size)
 {
-    BIO *in = BIO_new_mem_buf(pem->data ? pem->data : "", (int)pem->size);
+    BIO *in = BIO_new_mem_buf(pem, (int)size);
     EVP_PKEY *pkey = in ? PEM_read_bio_PrivateKey(in, NULL, no_passphrase, NULL) : NULL;
 
     BIO_free(in);
@@ -47,26 +47,36 @@ static int check_key(const EVP_PKEY *pkey, const char *path, struct err *err)
     return 0;
 }
 
-struct jwt_key *jwt_key_load(const char *path, struct err *err)
+struct jwt_key *jwt_key_parse(const char *pem, size_t size, const char *name, struct err *err)
 {
     scoped(jwt_key) key = xcalloc(1, sizeof(*key));
-    scoped_buf pem = {0};
-    int got = buf_read_file(&pem, path, KEY_FILE_MAX, err);
 
-    if (got == 0)
-        key->pkey = parse_pem(&pem);
-    if (pem.data)
-        secret_wipe(pem.data, pem.room);
-    if (got < 0) {
+    if (size > KEY_FILE_MAX) {
+        err_set(err, ERR_INVALID, "%s: too large for a private key", name);
+        return NULL;
+    }
+    key->pkey = parse_pem(pem, size);
+    if (!key->pkey) {
+        err_set(err, ERR_INVALID, "%s: not an unencrypted private key in PEM", name);
+        return NULL;
+    }
+    return check_key(key->pkey, name, err) < 0 ? NULL : TAKE(key);
+}
+
+struct jwt_key *jwt_key_load(const char *path, struct err *err)
+{
+    scoped_buf pem = {0};
+    struct jwt_key *key;
+
+    if (buf_read_file(&pem, path, KEY_FILE_MAX, err) < 0) {
         if (err->kind == ERR_TOO_LARGE)
             err_set(err, ERR_INVALID, "%s: too large for a private key", path);
         return NULL;
     }
-    if (!key->pkey) {
-        err_set(err, ERR_INVALID, "%s: not an unencrypted private key in PEM", path);
-        return NULL;
-    }
-    return check_key(key->pkey, path, err) < 0 ? NULL : TAKE(key);
+    key = jwt_key_parse(pem.data ? pem.data : "", pem.size, path, err);
+    if (pem.data)
+        secret_wipe(pem.data, pem.room);
+    return key;
 }
 
 void jwt_key_free(struct jwt_key *key)

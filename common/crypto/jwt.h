@@ -11,6 +11,9 @@ struct jwt_key;
 /* PEM, PKCS#1 or PKCS#8, RSA of 2048 bits or more. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID
  * (with the file's name and never its content). */
 struct jwt_key *jwt_key_load(const char *path, struct err *err) CHECKED;
+/* The same from PEM text; `name` stands for it in complaints. */
+struct jwt_key *jwt_key_parse(const char *pem, size_t size, const char *name,
+                              struct err *err) CHECKED;
 void jwt_key_free(struct jwt_key *key);
 DEFINE_SCOPED(jwt_key)
 

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "base/secret.h"
+#include "crypto/digest.h"
 #include "crypto/must.h"
 
 /*
@@ -79,42 +80,11 @@ uint64_t random_u64(void)
     return value;
 }
 
-/* --- Base 62 -------------------------------------------------------------------------- */
-
-#define LIMBS 8               /* 32-bit parts of 256 bits, most significant first */
-#define GROUP 5               /* digits per division */
-#define GROUP_BASE 916132832u /* 62^GROUP, which fits 32 bits */
-
-static uint32_t divide(uint32_t number[LIMBS])
-{
-    uint64_t rest = 0;
-
-    for (int i = 0; i < LIMBS; i++) {
-        rest = rest << 32 | number[i];
-        number[i] = (uint32_t)(rest / GROUP_BASE);
-        rest %= GROUP_BASE;
-    }
-    return (uint32_t)rest;
-}
-
-/* The 256 bits written as one number in base 62: each value has its own text, so nothing is
- * lost and nothing is favoured. */
 void random_base62(char out[RANDOM_BASE62_LENGTH + 1])
 {
-    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz";
-    uint32_t number[LIMBS];
-    int at = RANDOM_BASE62_LENGTH;
+    uint8_t bytes[32];
 
-    random_bytes(number, sizeof(number));
-    out[at] = '\0';
-    while (at > 0) {
-        uint32_t group = divide(number);
-
-        for (int i = 0; i < GROUP && at > 0; i++) {
-            out[--at] = digits[group % 62];
-            group /= 62;
-        }
-    }
-    secret_wipe(number, sizeof(number));
+    random_bytes(bytes, sizeof(bytes));
+    base62_256(bytes, out);
+    secret_wipe(bytes, sizeof(bytes));
 }

@@ -7,8 +7,9 @@
 #include "crypto/random.h"
 
 #define INTEGRATION_PREFIX_LENGTH (sizeof(INTEGRATION_TOKEN_PREFIX) - 1)
+#define PERSONAL_PREFIX_LENGTH (sizeof(PERSONAL_TOKEN_PREFIX) - 1)
 #define TASK_PREFIX_LENGTH (sizeof(TASK_TOKEN_PREFIX) - 1)
-#define INTEGRATION_TOKEN_SIZE (INTEGRATION_PREFIX_LENGTH + RANDOM_BASE62_LENGTH + 1)
+#define PLAIN_TOKEN_SIZE (PERSONAL_PREFIX_LENGTH + RANDOM_BASE62_LENGTH + 1)
 #define TASK_TOKEN_SIZE (TASK_PREFIX_LENGTH + ID_LENGTH + 1 + RANDOM_BASE62_LENGTH + 1)
 #define OWNER_LENGTH_MAX 39
 #define REPO_NAME_LENGTH_MAX 100
@@ -26,17 +27,77 @@ void integration_token_free(struct integration_token *token)
     free(token);
 }
 
-struct secret *integration_token_make(char out_display[TOKEN_DISPLAY_SIZE])
+void personal_token_free(struct personal_token *token)
 {
-    char text[INTEGRATION_TOKEN_SIZE] = INTEGRATION_TOKEN_PREFIX;
+    if (!token)
+        return;
+    free(token->user);
+    free(token->email);
+    free(token->name);
+    free(token->created_by);
+    free(token);
+}
+
+static const struct {
+    enum token_scope scope;
+    const char *name;
+    unsigned implied; /* itself among them */
+} scopes_known[] = {
+    {TOKEN_READ, "read", TOKEN_READ},
+    {TOKEN_DISPATCH, "dispatch", TOKEN_DISPATCH | TOKEN_READ},
+    {TOKEN_ADMIN, "admin", TOKEN_ADMIN | TOKEN_DISPATCH | TOKEN_READ},
+};
+
+const char *token_scope_name(enum token_scope scope)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(scopes_known); i++)
+        if (scopes_known[i].scope == scope)
+            return scopes_known[i].name;
+    return NULL;
+}
+
+bool token_scope_parse(const char *name, enum token_scope *out)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(scopes_known); i++) {
+        if (strcmp(scopes_known[i].name, name) == 0) {
+            *out = scopes_known[i].scope;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool token_scopes_allow(unsigned scopes, enum token_scope wanted)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(scopes_known); i++)
+        if (scopes & scopes_known[i].scope && scopes_known[i].implied & wanted)
+            return true;
+    return false;
+}
+
+/* A prefix and the random part. */
+static struct secret *plain_token_make(const char *prefix, char out_display[TOKEN_DISPLAY_SIZE])
+{
+    char text[PLAIN_TOKEN_SIZE];
+    int length = snprintf(text, sizeof(text), "%s", prefix);
     struct secret *token;
 
-    random_base62(text + INTEGRATION_PREFIX_LENGTH);
+    random_base62(text + length);
     memcpy(out_display, text, TOKEN_DISPLAY_SIZE - 1);
     out_display[TOKEN_DISPLAY_SIZE - 1] = '\0';
     token = secret_new(text);
     secret_wipe(text, sizeof(text));
     return token;
+}
+
+struct secret *integration_token_make(char out_display[TOKEN_DISPLAY_SIZE])
+{
+    return plain_token_make(INTEGRATION_TOKEN_PREFIX, out_display);
+}
+
+struct secret *personal_token_make(char out_display[TOKEN_DISPLAY_SIZE])
+{
+    return plain_token_make(PERSONAL_TOKEN_PREFIX, out_display);
 }
 
 static struct secret *task_token_of(struct id run, const char random[RANDOM_BASE62_LENGTH + 1])
@@ -63,22 +124,6 @@ struct secret *task_token_make(struct id run)
     return token;
 }
 
-/* 256 bits as a number of 43 digits: divided by 62 as often as it takes. */
-static void base62_of(uint8_t number[SHA256_SIZE], char out[RANDOM_BASE62_LENGTH + 1])
-{
-    for (int digit = RANDOM_BASE62_LENGTH - 1; digit >= 0; digit--) {
-        unsigned rest = 0;
-
-        for (int i = 0; i < SHA256_SIZE; i++) {
-            rest = rest * 256 + number[i];
-            number[i] = (uint8_t)(rest / 62);
-            rest %= 62;
-        }
-        out[digit] = (DIGITS LETTERS)[rest];
-    }
-    out[RANDOM_BASE62_LENGTH] = '\0';
-}
-
 struct secret *task_token_derive(struct id run, int attempt,
                                  const uint8_t key[TASK_TOKEN_KEY_SIZE])
 {
@@ -91,7 +136,7 @@ struct secret *task_token_derive(struct id run, int attempt,
     struct secret *token;
 
     hmac_sha256(key, TASK_TOKEN_KEY_SIZE, &about, sizeof(about), number);
-    base62_of(number, digits);
+    base62_256(number, digits);
     token = task_token_of(run, digits);
     secret_wipe(number, sizeof(number));
     secret_wipe(digits, sizeof(digits));
@@ -108,6 +153,12 @@ bool integration_token_well_formed(const char *text)
 {
     return text && strncmp(text, INTEGRATION_TOKEN_PREFIX, INTEGRATION_PREFIX_LENGTH) == 0
            && is_random_part(text + INTEGRATION_PREFIX_LENGTH);
+}
+
+bool personal_token_well_formed(const char *text)
+{
+    return text && strncmp(text, PERSONAL_TOKEN_PREFIX, PERSONAL_PREFIX_LENGTH) == 0
+           && is_random_part(text + PERSONAL_PREFIX_LENGTH);
 }
 
 bool task_token_parse(const char *text, struct id *out)

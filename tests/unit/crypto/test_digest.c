@@ -197,7 +197,28 @@ static void test_malformed_base64url_is_refused(void **state)
     assert_int_equal(size, 7);
 }
 
-TEST_MAIN(cmocka_unit_test(test_sha256_gives_the_standards_answers),
+static void test_base62_writes_256_bits_as_one_number(void **state)
+{
+    static const uint8_t none[SHA256_SIZE];
+    uint8_t bytes[SHA256_SIZE] = {0};
+    char text[BASE62_256_LENGTH + 1];
+
+    (void)state;
+    base62_256(none, text);
+    assert_string_equal(text, "0000000000000000000000000000000000000000000");
+    bytes[31] = 63;
+    base62_256(bytes, text);
+    assert_string_equal(text, "0000000000000000000000000000000000000000011");
+    memset(bytes, 0xff, sizeof(bytes));
+    base62_256(bytes, text);
+    assert_string_equal(text, "yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1");
+    sha256("abc", 3, bytes);
+    base62_256(bytes, text);
+    assert_string_equal(text, "iDUK5mbjE0q8kxKur8d0acwb3mlMY7nzH5i6WpR5bav");
+}
+
+TEST_MAIN(cmocka_unit_test(test_base62_writes_256_bits_as_one_number),
+          cmocka_unit_test(test_sha256_gives_the_standards_answers),
           cmocka_unit_test(test_hmac_gives_the_standards_answers),
           cmocka_unit_test(test_hmac_takes_an_empty_key_and_message),
           cmocka_unit_test(test_threads_hash_side_by_side),

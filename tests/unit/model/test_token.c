@@ -103,6 +103,58 @@ static void test_anything_else_is_no_token(void **state)
     assert_true(task_token_parse("vgvtask_01jab2c314e5f6g7h8i9_" RANDOM_43, &run));
 }
 
+static void test_a_personal_token_has_its_own_form(void **state)
+{
+    static const char *const wrong[] = {
+        "dsp_live_",           "dsp_live_" RANDOM_43 "x",
+        "DSP_LIVE_" RANDOM_43, " dsp_live_" RANDOM_43,
+        "dsp_test_" RANDOM_43, "dsp_live_abcdefghijABCDEFGHIJ0123456789abcdefghijXY!",
+        "vgvbot_" RANDOM_43,
+    };
+    char prefix[TOKEN_DISPLAY_SIZE];
+    scoped(secret) made = personal_token_make(prefix);
+
+    (void)state;
+    assert_true(personal_token_well_formed(secret_reveal(made)));
+    assert_false(integration_token_well_formed(secret_reveal(made)));
+    assert_int_equal(strncmp(prefix, secret_reveal(made), 12), 0);
+    assert_int_equal(strlen(prefix), 12);
+    assert_false(personal_token_well_formed(NULL));
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+        assert_false(personal_token_well_formed(wrong[i]));
+}
+
+static void test_scopes_imply_what_they_need(void **state)
+{
+    static const struct {
+        unsigned scopes;
+        bool read;
+        bool dispatch;
+        bool admin;
+    } cases[] = {
+        {0, false, false, false},
+        {TOKEN_READ, true, false, false},
+        {TOKEN_DISPATCH, true, true, false},
+        {TOKEN_READ | TOKEN_DISPATCH, true, true, false},
+        {TOKEN_ADMIN, true, true, true},
+        {8, false, false, false},
+    };
+    enum token_scope scope;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(token_scopes_allow(cases[i].scopes, TOKEN_READ), cases[i].read);
+        assert_int_equal(token_scopes_allow(cases[i].scopes, TOKEN_DISPATCH),
+                         cases[i].dispatch);
+        assert_int_equal(token_scopes_allow(cases[i].scopes, TOKEN_ADMIN), cases[i].admin);
+    }
+    assert_true(token_scope_parse("admin", &scope));
+    assert_int_equal(scope, TOKEN_ADMIN);
+    assert_string_equal(token_scope_name(TOKEN_READ), "read");
+    assert_false(token_scope_parse("Admin", &scope));
+    assert_false(token_scope_parse("", &scope));
+}
+
 static void test_the_hash_is_the_sha_256_of_the_text(void **state)
 {
     uint8_t hash[SHA256_SIZE];
@@ -177,6 +229,8 @@ TEST_MAIN(cmocka_unit_test(test_an_integration_token_has_its_form_and_prefix),
           cmocka_unit_test(test_a_task_token_names_its_run),
           cmocka_unit_test(test_a_derived_token_is_of_one_run_attempt_and_key),
           cmocka_unit_test(test_anything_else_is_no_token),
+          cmocka_unit_test(test_a_personal_token_has_its_own_form),
+          cmocka_unit_test(test_scopes_imply_what_they_need),
           cmocka_unit_test(test_the_hash_is_the_sha_256_of_the_text),
           cmocka_unit_test(test_repository_names),
           cmocka_unit_test(test_repository_names_have_lengths))
