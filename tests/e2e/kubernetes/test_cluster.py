@@ -10,6 +10,7 @@ import traceback
 
 import crowd
 import installing
+import plugin
 import restarts
 import runs
 from installation import Installation, logs
@@ -38,7 +39,7 @@ def main():
     parser.add_argument("--only", action="append", default=[], metavar="CASE")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
-    cases = runs.CASES + restarts.CASES + crowd.CASES
+    cases = runs.CASES + plugin.CASES + restarts.CASES + crowd.CASES
     if options.only:
         cases = [case for case in cases if case.__name__ in options.only]
     first = installing.FIRST if not options.only else [
