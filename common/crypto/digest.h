@@ -27,8 +27,8 @@ char *base64url_encode(const void *data, size_t size) CHECKED;
 /* Strict: no padding, no white space, no stray bits. NULL when malformed; else the caller's,
  * with its size in *out_size. */
 void *base64url_decode(const char *text, size_t *out_size) CHECKED;
-/* 256 bits, most significant first, as one number in base 62 (0-9A-Za-z): each value has its own
- * text, so nothing is lost and nothing is favoured. */
+/* 256 bits, most significant first, as one number in base 62 (0-9A-Za-z): each value has its
+ * own text, so nothing is lost and nothing is favoured. */
 #define BASE62_256_LENGTH 43
 void base62_256(const uint8_t number[32], char out[BASE62_256_LENGTH + 1]);
 

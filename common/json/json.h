@@ -71,6 +71,11 @@ char *json_text(const cJSON *value) CHECKED;
  */
 cJSON *json_parse(const char *text, size_t size, struct err *err) CHECKED;
 
+/* The same of at most `values_max` values: for those who may send anything, since a value takes
+ * two bytes to send and a hundred to keep. */
+cJSON *json_parse_within(const char *text, size_t size, size_t values_max,
+                         struct err *err) CHECKED;
+
 /* Borrowed members of an object; NULL or the fallback when absent or of another type. */
 const cJSON *json_get(const cJSON *object, const char *key);
 const char *json_get_str(const cJSON *object, const char *key);

@@ -264,6 +264,10 @@ static cJSON *parse_value(struct json_parser *p)
     int next;
 
     skip_space(p);
+    if (p->n_values++ == p->values_max) {
+        json_complain_at(p, p->at, "more than %zu values", p->values_max);
+        return NULL;
+    }
     next = peek(p);
     if (next == '"')
         return parse_text(p);
@@ -293,11 +297,17 @@ static cJSON *parse_document(struct json_parser *p)
     return TAKE(root);
 }
 
-cJSON *json_parse(const char *text, size_t size, struct err *err)
+cJSON *json_parse_within(const char *text, size_t size, size_t values_max, struct err *err)
 {
-    struct json_parser parser = {.text = text, .size = size, .err = err};
+    struct json_parser parser = {
+        .text = text, .size = size, .values_max = values_max, .err = err};
     cJSON *root = parse_document(&parser);
 
     json_keys_done(&parser.keys);
     return root;
+}
+
+cJSON *json_parse(const char *text, size_t size, struct err *err)
+{
+    return json_parse_within(text, size, SIZE_MAX, err);
 }

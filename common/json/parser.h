@@ -10,6 +10,8 @@ struct json_parser {
     size_t size;
     size_t at;
     int depth;
+    size_t n_values;
+    size_t values_max;
     struct json_keys keys;
     struct err *err;
 };

@@ -429,8 +429,11 @@ int net_call(struct net *net, const struct net_request *request, struct net_answ
     if (result == 0)
         result = try_until_answered(net, &call, err);
     if (result < 0) {
+        int status = call.header_whole && out->status >= 200 ? out->status : 0;
+
         net_answer_done(out);
         out->unsent = call.untouched;
+        out->cut_status = status;
     }
     call_done(&call);
     net_leave(net);

@@ -79,8 +79,10 @@ struct net_answer {
     struct buf body;
     struct buf headers; /* "name: value\n" each, names in lower case */
     int tries;
-    bool unsent; /* after -1: not a byte of the request went out in its last try, so that the
-                    server can't have acted on it */
+    bool unsent;    /* after -1: not a byte of the request went out in its last try, so that the
+                       server can't have acted on it */
+    int cut_status; /* after -1: of an answer whose body was too large, too slow or cut short;
+                       0: there was none */
 };
 
 #define scoped_net_answer __attribute__((cleanup(net_answer_done))) struct net_answer
@@ -89,8 +91,8 @@ struct net_answer {
  * 0 with whatever status the server gave; -1 when there was no answer: ERR_TIMEOUT,
  * ERR_UPSTREAM (refused, reset, TLS), ERR_TOO_LARGE, ERR_INVALID (a bad URL),
  * ERR_UNAVAILABLE (stopped). The error names method and URL without its query.
- * `out` is filled on success, and on failure only with `unsent`; net_answer_done releases it
- * either way.
+ * `out` is filled on success, and on failure only with `unsent` and `cut_status`;
+ * net_answer_done releases it either way.
  */
 int net_call(struct net *net, const struct net_request *request, struct net_answer *out,
              struct err *err) CHECKED;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kubernetes/budget.h"
+#include "net/budget.h"
 
 void budget_init(struct budget *budget, double qps, int burst, int64_t now_ms)
 {

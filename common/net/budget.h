@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KUBERNETES_BUDGET_H
-#define KUBERNETES_BUDGET_H
+#ifndef NET_BUDGET_H
+#define NET_BUDGET_H
 #include <stdbool.h>
 #include <stdint.h>
 
