@@ -109,6 +109,7 @@ void run_free(struct run *run)
     free(run->test_command);
     free(run->retry_of);
     free(run->options);
+    free(run->wanted_launcher);
     free(run->launcher);
     free(run->job_ref);
     free(run->runner_id);

@@ -59,6 +59,11 @@ bool failure_code_parse(const char *name, enum failure_code *out);
 #define RUN_PRIORITY_MIN 0
 #define RUN_PRIORITY_USUAL 500
 #define RUN_PRIORITY_MAX 1000
+#define RUN_PRIORITY_UNSAID (-1) /* of a request: the repository's, or the usual */
+
+/* As a pending run's not_before_ms: its time never comes by itself, as its place in the queue
+ * is decided by more than its age (service/admission.h). */
+#define RUN_WAITS_ITS_TURN INT64_MAX
 
 /* A run as the database has it. Strings are owned; NULL where nothing is known. */
 struct run {
@@ -84,9 +89,10 @@ struct run {
     char *requester;   /* "NAME <EMAIL>" of the person who asked; NULL: not known */
     char *webhook_url; /* is told of the end; NULL: nobody */
     char *retry_of;    /* the run that this one tries again; NULL: none */
-    char *options;   /* JSON object of the rest that was asked; NULL: none. On its way into the
-                        store only: store/run_details.h has it afterwards */
-    char *launcher;  /* the backend that has the job */
+    char *options; /* JSON object of the rest that was asked; NULL: none. On its way into the
+                      store only: store/run_details.h has it afterwards */
+    char *wanted_launcher; /* the one that its token names; NULL: as configured */
+    char *launcher;  /* the backend that has the job; pending: that is asked next, or NULL */
     char *job_ref;   /* its name there */
     char *runner_id; /* who claimed it */
     char *pr_url;

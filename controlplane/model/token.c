@@ -22,6 +22,7 @@ void integration_token_free(struct integration_token *token)
     if (!token)
         return;
     free(token->repo);
+    free(token->launcher);
     free(token->created_by);
     free(token->name);
     free(token);

@@ -17,6 +17,9 @@
 #define TASK_TOKEN_PREFIX "vgvtask_"
 #define TOKEN_DISPLAY_SIZE 13 /* the first 12 characters and a NUL */
 
+/* A launcher's name, as the configuration has it. */
+#define LAUNCHER_NAME_SIZE 32
+
 struct integration_token {
     int64_t id;
     uint8_t hash[SHA256_SIZE];
@@ -27,6 +30,7 @@ struct integration_token {
     char display_prefix[TOKEN_DISPLAY_SIZE];
     int rate_per_minute; /* 0: as configured */
     int priority;        /* of its runs (model/run.h) */
+    char *launcher;      /* of its runs; NULL: as configured */
     int64_t created_ms;
     int64_t expires_ms;   /* 0: never */
     int64_t last_used_ms; /* 0: never */

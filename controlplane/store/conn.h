@@ -15,6 +15,7 @@ struct db_conn {
     sqlite3 *raw;
     struct stmt *cache[STMT_CACHE_SLOTS];
     int n_cached;
+    bool announced; /* since the transaction began: db_announce */
 };
 
 enum conn_use {

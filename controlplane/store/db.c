@@ -137,6 +137,16 @@ int db_write_later(struct db *db, db_write_fn write, void *ctx,
     return writer_queue(db->writer, write, ctx, done, err);
 }
 
+void db_watch(struct db *db, void (*heard)(void *ctx), void *ctx)
+{
+    writer_watch(db->writer, heard, ctx);
+}
+
+void db_announce(struct db_conn *conn)
+{
+    conn->announced = true;
+}
+
 void db_stats(struct db *db, struct db_stats *out)
 {
     writer_stats(db->writer, out);

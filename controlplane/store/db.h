@@ -57,6 +57,13 @@ int db_write_later(struct db *db, db_write_fn write, void *ctx,
 typedef int (*db_read_fn)(struct db_conn *conn, void *ctx, struct err *err);
 int db_read(struct db *db, db_read_fn read, void *ctx, struct err *err) CHECKED;
 
+/*
+ * Calls `heard` on the writer's thread after each commit of which a piece called db_announce;
+ * it must not block. One at a time; NULL ends it, and none is under way when that returns.
+ */
+void db_watch(struct db *db, void (*heard)(void *ctx), void *ctx);
+void db_announce(struct db_conn *conn);
+
 /* PRAGMA integrity_check, for tests and start-up checks. */
 int db_check(struct db *db, struct err *err) CHECKED;
 

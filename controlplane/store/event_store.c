@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "store/journal.h"
 #include "store/run_row.h"
 
 struct add {
@@ -18,6 +19,7 @@ struct tally {
     int64_t events;
     int64_t bytes;
     int64_t dropped;
+    int64_t owner; /* of the run */
 };
 
 struct walk {
@@ -36,7 +38,8 @@ static int load_tally(struct db_conn *conn, const struct add *add, struct tally 
 {
     enum run_status status;
     scoped(stmt) st = db_query(conn, err,
-                               "SELECT status, attempt, events, event_bytes, events_dropped"
+                               "SELECT status, attempt, events, event_bytes, events_dropped,"
+                               " owner"
                                " FROM run WHERE key = ?1 AND tail = ?2",
                                B(add->run.key), B(add->run.tail));
     int row = st ? stmt_step(st, err) : -1;
@@ -51,7 +54,7 @@ static int load_tally(struct db_conn *conn, const struct add *add, struct tally 
     if (stmt_int(st, 1) != add->attempt || status == RUN_PENDING)
         return err_set_code(err, ERR_CONFLICT, "stale_attempt",
                             "the run's current attempt is %d", (int)stmt_int(st, 1));
-    *out = (struct tally){stmt_int(st, 2), stmt_int(st, 3), stmt_int(st, 4)};
+    *out = (struct tally){stmt_int(st, 2), stmt_int(st, 3), stmt_int(st, 4), stmt_int(st, 5)};
     return 0;
 }
 
@@ -84,16 +87,18 @@ static int add_one(struct db_conn *conn, struct add *add, const struct run_event
         return known < 0 ? -1 : 0;
     }
     changed = db_exec(conn, err,
-                      "INSERT INTO event (run, attempt, seq, at_ms, type, data)"
-                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                      "INSERT INTO event (run, attempt, seq, at_ms, type, data, number, owner)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, " JOURNAL_NEXT ", ?7)"
+                      " ON CONFLICT DO NOTHING",
                       B(add->run.key), B(add->attempt), B(event->seq), B(event->at_ms),
-                      B(event->type), B(event->data));
+                      B(event->type), B(event->data), B_INT0(tally->owner));
     if (changed < 0)
         return -1;
     if (changed) {
         tally->events++;
         tally->bytes += size;
         add->stored++;
+        db_announce(conn);
     }
     return 0;
 }
@@ -141,7 +146,7 @@ static int walk_read(struct db_conn *conn, void *ctx, struct err *err)
         db_query(conn, err,
                  "SELECT seq, at_ms, type, data FROM event WHERE run = ?1 AND attempt ="
                  " (SELECT attempt FROM run WHERE key = ?1 AND tail = ?2)"
-                 " AND seq > ?3 ORDER BY seq LIMIT ?4",
+                 " AND seq > max(?3, 0) ORDER BY seq LIMIT ?4",
                  B(walk->run.key), B(walk->run.tail), B(walk->after_seq), B(walk->limit));
     int row = st ? stmt_step(st, err) : -1;
 

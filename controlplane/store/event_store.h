@@ -6,7 +6,8 @@
 
 /*
  * What happened in a run, as its runner told it: (run, attempt, seq) is the key, so that a
- * batch sent twice is stored once.
+ * batch sent twice is stored once. The same table has the moves of runs, which are not among
+ * what is read here: store/journal.h.
  */
 struct run_event {
     int64_t seq;

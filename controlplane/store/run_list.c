@@ -50,31 +50,66 @@ static int collect(struct db_conn *conn, struct stmt *taken, struct question *qu
 
 /* --- Pages -------------------------------------------------------------------------------- */
 
-/* The newest of one status, straight from run_by_status. Only pending runs have a
- * not_before_ms, and they are few: those are sorted. */
-#define NEWEST_OF(bit, status, and_more)                                                       \
-    "SELECT key FROM (SELECT key FROM run WHERE ?3 & " bit " AND status = '" status            \
-    "'" and_more " AND key < ?1 ORDER BY key DESC LIMIT ?2)"
+/* clang-format off */
+/* The newest of one status, straight from an index; `more` says whose. Of run_by_status only
+ * pending runs have a not_before_ms, and they are few: those are sorted. */
+#define NEWEST_OF(bit, status, from, more)                                                     \
+    "SELECT key FROM (SELECT key FROM " from " WHERE ?3 & " bit " AND status = '" status       \
+    "'" more " AND key < ?1 ORDER BY key DESC LIMIT ?2)"
+#define AND_OF " UNION ALL " NEWEST_OF
 #define NO_WAIT " AND not_before_ms IS NULL"
+#define OF_STATUSES(from, more, no_wait)                                                       \
+    NEWEST_OF("1", "pending", from, more)                                                      \
+    AND_OF("2", "launching", from, more no_wait)                                               \
+    AND_OF("4", "running", from, more no_wait)                                                 \
+    AND_OF("8", "completed", from, more no_wait)                                               \
+    AND_OF("16", "failed", from, more no_wait)                                                 \
+    AND_OF("32", "stopped", from, more no_wait)
+#define OF_OWNER OF_STATUSES("run INDEXED BY run_by_owner", " AND owner = ?4", "")
+/* The dispatch path writes no index for those of no owner: where they are few, this passes over
+ * the others on its way down. */
+#define OF_NOBODY OF_STATUSES("run", " AND owner IS NULL", NO_WAIT)
+#define NEWEST_FIRST " ORDER BY key DESC LIMIT ?2"
+/* clang-format on */
+
+/* What anybody may have asked for. */
+static struct stmt *keys_of_all(struct db_conn *conn, unsigned statuses, int64_t before,
+                                int limit, struct err *err)
+{
+    if (statuses == ALL_STATUSES)
+        return db_query(conn, err,
+                        "SELECT key FROM run WHERE key < ?1 ORDER BY key DESC LIMIT ?2",
+                        B(before), B(limit));
+    return db_query(conn, err, OF_STATUSES("run", "", NO_WAIT) NEWEST_FIRST, B(before),
+                    B(limit), bind_int(statuses));
+}
+
+/* Those of one owner, and of none. */
+static struct stmt *keys_of_some(struct db_conn *conn, const struct run_filter *filter,
+                                 unsigned statuses, int64_t before, int limit, struct err *err)
+{
+    if (!filter->shared)
+        return db_query(conn, err, OF_OWNER NEWEST_FIRST, B(before), B(limit),
+                        bind_int(statuses), B(filter->owner));
+    if (statuses == ALL_STATUSES)
+        return db_query(conn, err,
+                        "SELECT key FROM (SELECT key FROM run WHERE owner IS NULL"
+                        " AND key < ?1 ORDER BY key DESC LIMIT ?2)"
+                        " UNION ALL " OF_OWNER NEWEST_FIRST,
+                        B(before), B(limit), bind_int(statuses), B(filter->owner));
+    return db_query(conn, err, OF_NOBODY " UNION ALL " OF_OWNER NEWEST_FIRST, B(before),
+                    B(limit), bind_int(statuses), B(filter->owner));
+}
 
 static struct stmt *page_keys(struct db_conn *conn, const struct run_filter *filter,
                               int64_t before, int limit, struct err *err)
 {
     unsigned statuses = filter->statuses & ALL_STATUSES;
 
-    if (!statuses || statuses == ALL_STATUSES)
-        return db_query(conn, err,
-                        "SELECT key FROM run WHERE key < ?1 ORDER BY key DESC LIMIT ?2",
-                        B(before), B(limit));
-    return db_query(conn, err,
-                    NEWEST_OF("1", "pending", "") " UNION ALL " NEWEST_OF("2", "launching",
-                                                                          NO_WAIT) //
-                    " UNION ALL " NEWEST_OF("4", "running", NO_WAIT)               //
-                    " UNION ALL " NEWEST_OF("8", "completed", NO_WAIT)             //
-                    " UNION ALL " NEWEST_OF("16", "failed", NO_WAIT)               //
-                    " UNION ALL " NEWEST_OF("32", "stopped", NO_WAIT)              //
-                    " ORDER BY key DESC LIMIT ?2",
-                    B(before), B(limit), bind_int(statuses));
+    if (!statuses)
+        statuses = ALL_STATUSES;
+    return filter->all ? keys_of_all(conn, statuses, before, limit, err)
+                       : keys_of_some(conn, filter, statuses, before, limit, err);
 }
 
 static int page_read(struct db_conn *conn, void *ctx, struct err *err)
@@ -136,8 +171,9 @@ static int next_pending_read(struct db_conn *conn, void *ctx, struct err *err)
         return 0;
     st = db_query(conn, err,
                   "SELECT not_before_ms FROM run WHERE status = 'pending'"
-                  " AND not_before_ms > ?1 ORDER BY not_before_ms LIMIT 1",
-                  B(question->now_ms));
+                  " AND not_before_ms > ?1 AND not_before_ms < ?2"
+                  " ORDER BY not_before_ms LIMIT 1",
+                  B(question->now_ms), B(RUN_WAITS_ITS_TURN));
     row = st ? stmt_step(st, err) : -1;
     if (row == 1)
         question->next_ms = stmt_int(st, 0);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
+#include "base/clock.h"
+#include "store/audit.h"
+#include "store/delivery_store.h"
+#include "store/journal.h"
 #include "store/run_details.h"
 #include "store/run_row.h"
 
@@ -22,9 +26,11 @@ struct move {
     int64_t now_ms;
     int64_t not_before_ms;
     int64_t deadline_ms;
-    const char *text; /* launcher, job, runner or reason */
+    const char *text;     /* launcher, job, runner or reason */
+    const char *launcher; /* of a run put back: the next one; NULL: the same */
     const uint8_t *token_hash;
     const struct run_end *end;
+    const struct audit_source *source;
     int out_attempt;
     bool flag;
     bool out_flag;
@@ -160,16 +166,17 @@ static int requeue_write(struct db_conn *conn, void *ctx, struct err *err)
     int64_t changed = db_exec(conn, err,
                               "UPDATE run SET status = 'pending', not_before_ms = ?4,"
                               " deadline_ms = ?5, error = ?6, task_token_hash = NULL,"
-                              " launch_failures = launch_failures + ?7"
+                              " launch_failures = iif(?8 IS NULL, launch_failures + ?7, 0),"
+                              " launcher = ifnull(?8, launcher)"
                               " WHERE key = ?1 AND tail = ?2 AND attempt = ?3"
                               " AND status = 'launching' AND stop_requested IS NULL",
                               B(move->id.key), B(move->id.tail), B(move->attempt),
                               B_INT0(move->not_before_ms), B_INT0(move->deadline_ms),
-                              B(move->text), B(move->flag));
+                              B(move->text), B(move->flag), B(move->launcher));
 
-    if (changed != 0)
-        return changed < 0 ? -1 : 0;
-    return refuse_move(conn, move->id, err);
+    if (changed > 0)
+        return journal_add_move(conn, move->id, RUN_PENDING, clock_wall_ms(), move->text, err);
+    return changed < 0 ? -1 : refuse_move(conn, move->id, err);
 }
 
 int run_store_requeue(struct db *db, struct id id, int attempt, int64_t not_before_ms,
@@ -184,6 +191,20 @@ int run_store_requeue(struct db *db, struct id id, int attempt, int64_t not_befo
 
     if (check_move(RUN_LAUNCHING, RUN_PENDING, err) < 0)
         return -1;
+    return db_write(db, requeue_write, &move, err);
+}
+
+int run_store_requeue_for(struct db *db, struct id id, int attempt, const char *launcher,
+                          int64_t not_before_ms, int64_t deadline_ms, const char *why,
+                          struct err *err)
+{
+    struct move move = {.id = id,
+                        .attempt = attempt,
+                        .launcher = launcher,
+                        .not_before_ms = not_before_ms,
+                        .deadline_ms = deadline_ms,
+                        .text = why};
+
     return db_write(db, requeue_write, &move, err);
 }
 
@@ -215,6 +236,14 @@ static int refuse_claim(struct db_conn *conn, const struct move *move, struct er
     return err_set_code(err, ERR_CONFLICT, "claimed", "another runner has the run");
 }
 
+static int note_claim(struct db_conn *conn, const struct move *move, struct err *err)
+{
+    char detail[32];
+
+    (void)snprintf(detail, sizeof(detail), "attempt %d", move->attempt);
+    return audit_append_run(conn, move->source, "run.claim", move->id, detail, err);
+}
+
 static int claim_write(struct db_conn *conn, void *ctx, struct err *err)
 {
     const struct move *move = ctx;
@@ -227,19 +256,23 @@ static int claim_write(struct db_conn *conn, void *ctx, struct err *err)
                               B(move->id.key), B(move->id.tail), B(move->attempt),
                               B(move->text), B(move->now_ms), B_INT0(move->deadline_ms));
 
-    if (changed != 0)
-        return changed < 0 ? -1 : 0;
-    return refuse_claim(conn, move, err);
+    if (changed <= 0)
+        return changed < 0 ? -1 : refuse_claim(conn, move, err);
+    if (note_claim(conn, move, err) < 0)
+        return -1;
+    return journal_add_move(conn, move->id, RUN_RUNNING, move->now_ms, NULL, err);
 }
 
 int run_store_claim(struct db *db, struct id id, int attempt, const char *runner_id,
-                    int64_t now_ms, int64_t deadline_ms, struct err *err)
+                    int64_t now_ms, int64_t deadline_ms, const struct audit_source *source,
+                    struct err *err)
 {
     struct move move = {.id = id,
                         .attempt = attempt,
                         .text = runner_id,
                         .now_ms = now_ms,
-                        .deadline_ms = deadline_ms};
+                        .deadline_ms = deadline_ms,
+                        .source = source};
 
     if (check_move(RUN_LAUNCHING, RUN_RUNNING, err) < 0)
         return -1;
@@ -285,6 +318,17 @@ int run_store_heartbeat(struct db *db, struct id id, int attempt, int64_t now_ms
 
 /* --- Ending ------------------------------------------------------------------------------- */
 
+static int note_end(struct db_conn *conn, const struct move *move, struct err *err)
+{
+    const struct run_end *end = move->end;
+    const char *code = failure_code_name(end->error_code);
+    char detail[64];
+
+    (void)snprintf(detail, sizeof(detail), "%s%s%s", run_status_name(end->status),
+                   code ? " " : "", code ? code : "");
+    return audit_append_run(conn, move->source, "run.end", move->id, detail, err);
+}
+
 static int end_row(struct db_conn *conn, const struct move *move, enum run_status from,
                    struct err *err)
 {
@@ -303,7 +347,11 @@ static int end_row(struct db_conn *conn, const struct move *move, enum run_statu
 
     if (changed == 0)
         return refuse_move(conn, move->id, err);
-    return changed < 0 ? -1 : run_details_end(conn, move->id, end->result, err);
+    if (changed < 0 || run_details_end(conn, move->id, end->result, err) < 0
+        || note_end(conn, move, err) < 0
+        || delivery_store_run_ended(conn, move->id, end->status, move->now_ms, err) < 0)
+        return -1;
+    return journal_add_move(conn, move->id, end->status, move->now_ms, NULL, err);
 }
 
 static int stop_write(struct db_conn *conn, void *ctx, struct err *err)
@@ -316,6 +364,8 @@ static int stop_write(struct db_conn *conn, void *ctx, struct err *err)
         return -1;
     if (run_status_is_terminal(state.status))
         return run_ended(&state, err);
+    if (audit_append_run(conn, move->source, "run.stop", move->id, NULL, err) < 0)
+        return -1;
     if (state.status == RUN_PENDING) {
         move->end = &stopped;
         move->out_flag = true;
@@ -331,10 +381,10 @@ static int stop_write(struct db_conn *conn, void *ctx, struct err *err)
                : 0;
 }
 
-int run_store_request_stop(struct db *db, struct id id, int64_t now_ms, bool *out_ended,
-                           struct err *err)
+int run_store_request_stop(struct db *db, struct id id, int64_t now_ms,
+                           const struct audit_source *source, bool *out_ended, struct err *err)
 {
-    struct move move = {.id = id, .now_ms = now_ms};
+    struct move move = {.id = id, .now_ms = now_ms, .source = source};
 
     if (check_move(RUN_PENDING, RUN_STOPPED, err) < 0
         || db_write(db, stop_write, &move, err) < 0)
@@ -378,7 +428,8 @@ static int end_write(struct db_conn *conn, void *ctx, struct err *err)
 int run_store_end(struct db *db, struct id id, int attempt, const struct run_end *end,
                   int64_t now_ms, enum run_status *out_from, struct err *err)
 {
-    struct move move = {.id = id, .attempt = attempt, .end = end, .now_ms = now_ms};
+    struct move move = {
+        .id = id, .attempt = attempt, .end = end, .now_ms = now_ms, .source = end->source};
 
     if (check_move(RUN_RUNNING, end->status, err) < 0
         || db_write(db, end_write, &move, err) < 0)

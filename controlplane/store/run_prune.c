@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "store/journal.h"
 #include "store/run_details.h"
 #include "store/run_row.h"
 
@@ -56,6 +57,8 @@ static int events_write(struct db_conn *conn, void *ctx, struct err *err)
     int64_t left = EVENTS_PER_COMMIT;
 
     prune->deleted = 0;
+    if (journal_keep_numbers(conn, err) < 0)
+        return -1;
     for (size_t i = prune->first; i < prune->end && left > 0; i++) {
         int64_t changed =
             db_exec(conn, err,

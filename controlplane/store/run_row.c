@@ -14,7 +14,8 @@
     "r.summary, r.usage, "                                                                     \
     "i.prompt, i.installation_id, i.model, i.provider, i.mode, i.base_branch, i.title, "       \
     "i.ticket_id, i.ticket_summary, i.test_command, i.retry_of, "                              \
-    "r.owner, coalesce(r.priority, 500), i.requester, i.webhook_url"
+    "r.owner, coalesce(r.priority, 500), i.requester, i.webhook_url, "                         \
+    "i.launcher"
 
 static struct run *run_from_row(const struct stmt *st)
 {
@@ -64,6 +65,7 @@ static struct run *run_from_row(const struct stmt *st)
     run->priority = (int)stmt_int(st, at++);
     run->requester = stmt_text_copy(st, at++);
     run->webhook_url = stmt_text_copy(st, at++);
+    run->wanted_launcher = stmt_text_copy(st, at++);
     return run;
 }
 
@@ -112,12 +114,14 @@ int run_row_insert(struct db_conn *conn, const struct run *run, struct err *err)
     if (db_exec(conn, err,
                 "INSERT INTO run_input (key, prompt, installation_id, model, provider, mode,"
                 " base_branch, title, ticket_id, ticket_summary, test_command, options,"
-                " retry_of, requester, webhook_url) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-                " ?10, ?11, ?12, ?13, ?14, ?15)",
+                " retry_of, requester, webhook_url, launcher) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
+                "?7, ?8, ?9,"
+                " ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
                 B(run->id.key), B(run->prompt), B_INT0(run->installation_id), B(run->model),
                 B(run->provider), B(run->mode), B(run->base_branch), B(run->title),
                 B(run->ticket_id), B(run->ticket_summary), B(run->test_command),
-                B(run->options), B(run->retry_of), B(run->requester), B(run->webhook_url))
+                B(run->options), B(run->retry_of), B(run->requester), B(run->webhook_url),
+                B(run->wanted_launcher))
         < 0)
         return -1;
     return 0;

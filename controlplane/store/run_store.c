@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "store/journal.h"
 #include "store/run_row.h"
 
 #define IDEMPOTENCY_KEPT_MS (24LL * 3600 * 1000)
@@ -66,7 +67,12 @@ int run_store_insert(struct db_conn *conn, const struct run *run,
         if (keep_idempotent(conn, idempotency, run->id, now_ms, err) < 0)
             return -1;
     }
-    return run_row_insert(conn, run, err);
+    if (run_row_insert(conn, run, err) < 0)
+        return -1;
+    /* Who can watch a run sees it from here on; /dispatchTask doesn't pay for that. */
+    return run->owner
+               ? journal_add_move(conn, run->id, RUN_PENDING, id_created_ms(run->id), NULL, err)
+               : 0;
 }
 
 /* --- One ---------------------------------------------------------------------------------- */
@@ -75,6 +81,11 @@ struct load {
     struct id id;
     struct run *run;
 };
+
+int run_store_no_such(struct id id, struct err *err)
+{
+    return run_row_missing(id, err);
+}
 
 struct run *run_store_load_in(struct db_conn *conn, struct id id, struct err *err)
 {

@@ -3,6 +3,7 @@
 #define STORE_RUN_STORE_H
 #include "crypto/digest.h"
 #include "model/run.h"
+#include "store/audit.h"
 #include "store/db.h"
 
 /*
@@ -12,7 +13,8 @@
  *
  * Every move of a state is a compare-and-set: ERR_CONFLICT (code "run_moved_on") when the run
  * is no longer where the caller believed it. Moves that the table in model/run.h doesn't
- * allow are refused with ERR_INTERNAL before any SQL.
+ * allow are refused with ERR_INTERNAL before any SQL. Claims, requests to stop and ends are in
+ * the audit log, with their `source`; an end has its deliveries written (delivery_store.h).
  */
 
 /* --- Making them -------------------------------------------------------------------------- */
@@ -39,6 +41,9 @@ int run_store_insert(struct db_conn *conn, const struct run *run,
 struct run *run_store_load(struct db *db, struct id id, struct err *err) CHECKED;
 struct run *run_store_load_in(struct db_conn *conn, struct id id, struct err *err) CHECKED;
 
+/* ERR_NOT_FOUND in the words of the above. Always -1. */
+int run_store_no_such(struct id id, struct err *err);
+
 /* A page, newest first, without prompts longer than 64 KiB being cut. */
 struct run_page {
     struct run **runs;
@@ -49,6 +54,10 @@ struct run_filter {
     unsigned statuses; /* bit per enum run_status; 0: all */
     struct id before;  /* only older than this one; {0}: from the newest */
     int limit;         /* 1..1000 */
+    /* Whose; nobody's unless one of these says so. */
+    int64_t owner; /* the runs of this credential; 0: of none */
+    bool shared;   /* and those of no owner */
+    bool all;      /* or everybody's */
 };
 /* One keyset query (EXPLAIN shows an index); the page is filled, release with _done. */
 int run_store_page(struct db *db, const struct run_filter *filter, struct run_page *out,
@@ -62,7 +71,8 @@ int run_store_count(struct db *db, int64_t out[RUN_STATUS_COUNT], struct err *er
 int run_store_newest_key(struct db *db, int64_t *out, struct err *err) CHECKED;
 
 /* The oldest pending run whose not_before has come: ERR_NOT_FOUND when there is none;
- * *out_next_ms is then when the next one is due (0: nothing waits). */
+ * *out_next_ms is then when the next one is due (0: nothing waits). Those that wait their turn
+ * (RUN_WAITS_ITS_TURN) are for others to choose. */
 struct run *run_store_next_pending(struct db *db, int64_t now_ms, int64_t *out_next_ms,
                                    struct err *err) CHECKED;
 
@@ -106,11 +116,17 @@ int run_store_requeue(struct db *db, struct id id, int attempt, int64_t not_befo
                       int64_t deadline_ms, const char *why, bool counts,
                       struct err *err) CHECKED;
 
+/* The same, to be launched by this launcher next: it has its launch_failures before it. */
+int run_store_requeue_for(struct db *db, struct id id, int attempt, const char *launcher,
+                          int64_t not_before_ms, int64_t deadline_ms, const char *why,
+                          struct err *err) CHECKED;
+
 /* launching -> running for the first runner that asks; the same runner asking again succeeds
  * and changes nothing; another one is ERR_CONFLICT "claimed"; an old attempt ERR_CONFLICT
  * "stale_attempt"; a run that has ended ERR_CONFLICT "run_ended". */
 int run_store_claim(struct db *db, struct id id, int attempt, const char *runner_id,
-                    int64_t now_ms, int64_t deadline_ms, struct err *err) CHECKED;
+                    int64_t now_ms, int64_t deadline_ms, const struct audit_source *source,
+                    struct err *err) CHECKED;
 
 /* The runner lives. *out_stop: it should end the run. Conflicts as for claims, except that
  * an ended run answers stop = true. */
@@ -121,7 +137,8 @@ int run_store_heartbeat(struct db *db, struct id id, int attempt, int64_t now_ms
  * its deadline moved up to RUN_STOP_GRACE_MS from now. ERR_CONFLICT "run_ended" when it has
  * ended. */
 #define RUN_STOP_GRACE_MS 30000
-int run_store_request_stop(struct db *db, struct id id, int64_t now_ms, bool *out_ended,
+int run_store_request_stop(struct db *db, struct id id, int64_t now_ms,
+                           const struct audit_source *source, bool *out_ended,
                            struct err *err) CHECKED;
 
 /* How a run ended. */
@@ -138,6 +155,7 @@ struct run_end {
     bool partial;
     uint8_t report_hash[SHA256_SIZE]; /* zeroes when no runner reported it */
     const struct run *seen; /* from dispatchd: only while it has this status and attempt */
+    const struct audit_source *source; /* NULL: dispatchd itself */
 };
 
 /* The first terminal state wins; *out_from is the state it came from. From a runner

@@ -47,6 +47,10 @@ struct writer {
     int n_queued;
     bool closing;
 
+    pthread_mutex_t watch_lock; /* over the next two; held while heard runs */
+    void (*heard)(void *ctx);
+    void *heard_ctx;
+
     /* The thread's own. */
     int wal_pages;
     int checkpoint_at_pages;
@@ -119,10 +123,12 @@ static void run_batch(struct writer *writer, struct job *batch)
 {
     struct err err = {0};
 
+    writer->conn->announced = false;
     if (run_all(writer, batch, &err) == 0) {
         atomic_fetch_add(&writer->commits, 1);
         return;
     }
+    writer->conn->announced = false;
     roll_back(writer->conn);
     log_error("a commit failed, its writes are refused", KV("error", err.text));
     (void)err_wrap(&err, "the database can't be written right now");
@@ -143,6 +149,16 @@ static void answer(struct job *batch)
             (void)sem_post(&job->answered);
         }
     }
+}
+
+static void tell_watcher(struct writer *writer)
+{
+    if (!writer->conn->announced)
+        return;
+    (void)pthread_mutex_lock(&writer->watch_lock);
+    if (writer->heard)
+        writer->heard(writer->heard_ctx);
+    (void)pthread_mutex_unlock(&writer->watch_lock);
 }
 
 /* --- The WAL ------------------------------------------------------------------------------ */
@@ -238,6 +254,7 @@ static void *writer_main(void *arg)
     while ((batch = take_batch(writer))) {
         run_batch(writer, batch);
         answer(batch);
+        tell_watcher(writer);
         checkpoint(writer);
     }
     return NULL;
@@ -253,6 +270,7 @@ struct writer *writer_start(struct db_conn *conn, struct err *err)
     writer->checkpoint_at_pages = CHECKPOINT_PAGES;
     (void)sqlite3_wal_hook(conn->raw, on_wal, writer);
     (void)pthread_mutex_init(&writer->lock, NULL);
+    (void)pthread_mutex_init(&writer->watch_lock, NULL);
     (void)pthread_cond_init(&writer->work, NULL);
     failed = pthread_create(&writer->thread, NULL, writer_main, writer);
     if (!failed)
@@ -289,6 +307,7 @@ void writer_free(struct writer *writer)
     db_conn_free(writer->conn);
     (void)pthread_cond_destroy(&writer->work);
     (void)pthread_mutex_destroy(&writer->lock);
+    (void)pthread_mutex_destroy(&writer->watch_lock);
     free(writer);
 }
 
@@ -345,6 +364,14 @@ int writer_queue(struct writer *writer, db_write_fn write, void *ctx,
         return 0;
     free(job);
     return -1;
+}
+
+void writer_watch(struct writer *writer, void (*heard)(void *ctx), void *ctx)
+{
+    (void)pthread_mutex_lock(&writer->watch_lock);
+    writer->heard = heard;
+    writer->heard_ctx = ctx;
+    (void)pthread_mutex_unlock(&writer->watch_lock);
 }
 
 void writer_stats(struct writer *writer, struct db_stats *out)

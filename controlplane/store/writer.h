@@ -20,5 +20,7 @@ DEFINE_SCOPED(writer)
 int writer_run(struct writer *writer, db_write_fn write, void *ctx, struct err *err) CHECKED;
 int writer_queue(struct writer *writer, db_write_fn write, void *ctx,
                  void (*done)(void *ctx, const struct err *err), struct err *err) CHECKED;
+/* See db_watch. */
+void writer_watch(struct writer *writer, void (*heard)(void *ctx), void *ctx);
 void writer_stats(struct writer *writer, struct db_stats *out);
 #endif

@@ -51,7 +51,7 @@ CREATE TABLE run_input (
     ticket_summary  TEXT,
     test_command    TEXT,
     options         TEXT
-, retry_of TEXT, requester TEXT, webhook_url TEXT) STRICT;
+, retry_of TEXT, requester TEXT, webhook_url TEXT, launcher TEXT) STRICT;
 
 CREATE TABLE event (
     run     INTEGER NOT NULL,
@@ -59,7 +59,7 @@ CREATE TABLE event (
     seq     INTEGER NOT NULL,
     at_ms   INTEGER NOT NULL,
     type    TEXT NOT NULL,
-    data    TEXT,
+    data    TEXT, number INTEGER, owner INTEGER,
     PRIMARY KEY (run, attempt, seq)
 ) STRICT, WITHOUT ROWID;
 
@@ -74,7 +74,7 @@ CREATE TABLE idempotency (
     UNIQUE (token_id, key)
 ) STRICT;
 
-CREATE TABLE pruned (newest_key INTEGER NOT NULL) STRICT;
+CREATE TABLE pruned (newest_key INTEGER NOT NULL, newest_number INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE integration_token (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -87,7 +87,7 @@ CREATE TABLE integration_token (
     created_ms      INTEGER NOT NULL,
     last_used_ms    INTEGER,
     revoked_ms      INTEGER
-, expires_ms INTEGER, rate_per_minute INTEGER, priority INTEGER) STRICT;
+, expires_ms INTEGER, rate_per_minute INTEGER, priority INTEGER, launcher TEXT) STRICT;
 
 CREATE TABLE run_result (
     key  INTEGER PRIMARY KEY,
@@ -120,4 +120,71 @@ CREATE TABLE personal_token (
 ) STRICT;
 
 CREATE INDEX run_by_owner ON run (owner, status) WHERE owner IS NOT NULL;
+
+CREATE INDEX event_by_number ON event (number, owner);
+
+CREATE INDEX event_by_run ON event (run, number);
+
+CREATE TABLE receiver (
+    url    TEXT PRIMARY KEY,
+    events INTEGER NOT NULL -- a bit for each run status
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE delivery (
+    key         INTEGER PRIMARY KEY, -- struct id
+    tail        INTEGER NOT NULL,
+    run_key     INTEGER NOT NULL,
+    run_tail    INTEGER NOT NULL,
+    owner       INTEGER,             -- of the run, which may be forgotten first
+    event       TEXT NOT NULL,
+    url         TEXT NOT NULL,
+    receiver    TEXT NOT NULL,       -- scheme, host and port of it: one line each
+    configured  INTEGER,             -- to a receiver of the configuration, not of the run
+    payload     TEXT NOT NULL,
+    status      TEXT NOT NULL,       -- pending, delivered, failed
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    tries       INTEGER NOT NULL DEFAULT 0, -- since it was last put in its line
+    place       INTEGER,             -- in its receiver's line; NULL once it has ended
+    next_ms     INTEGER,             -- of the first in line: when it is due
+    give_up_ms  INTEGER NOT NULL,
+    last_ms     INTEGER,
+    last_status INTEGER,             -- of HTTP; NULL: there was no answer
+    last_error  TEXT,
+    ended_ms    INTEGER
+) STRICT;
+
+CREATE INDEX delivery_in_line ON delivery (receiver, place) WHERE place IS NOT NULL;
+
+CREATE INDEX delivery_due ON delivery (tries > 0, next_ms) WHERE next_ms IS NOT NULL;
+
+CREATE INDEX delivery_by_run ON delivery (run_key);
+
+CREATE INDEX delivery_by_owner ON delivery (owner);
+
+CREATE INDEX delivery_by_status ON delivery (status);
+
+CREATE TABLE audit (
+    number     INTEGER PRIMARY KEY, -- from 1, without gaps
+    at_ms      INTEGER NOT NULL,
+    actor      TEXT NOT NULL,
+    action     TEXT NOT NULL,
+    target     TEXT NOT NULL,
+    address    TEXT,
+    request_id TEXT,
+    detail     TEXT,
+    hash       BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX audit_by_actor ON audit (actor)
+    WHERE actor NOT GLOB 'token:*' AND actor NOT GLOB 'runner:*' AND actor <> 'dispatchd';
+
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+BEGIN
+    SELECT raise(ABORT, 'the audit log is append-only');
+END;
+
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+BEGIN
+    SELECT raise(ABORT, 'the audit log is append-only');
+END;
 

@@ -82,7 +82,8 @@ static inline struct id add_run_in(struct db *db, enum run_status status)
     if (status != RUN_PENDING)
         (void)launch(db, id);
     if (status == RUN_RUNNING || run_status_is_terminal(status))
-        assert_ok(run_store_claim(db, id, 1, "r1", clock_wall_ms(), NO_TIME_YET, &err), err);
+        assert_ok(run_store_claim(db, id, 1, "r1", clock_wall_ms(), NO_TIME_YET, NULL, &err),
+                  err);
     if (run_status_is_terminal(status))
         assert_ok(run_store_end(db, id, 1, &end, clock_wall_ms(), &from, &err), err);
     return id;

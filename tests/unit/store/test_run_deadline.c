@@ -88,7 +88,7 @@ static void test_the_deadline_of_a_stop_stays(void **state)
     bool ended;
 
     (void)state;
-    assert_ok(run_store_request_stop(db, id, now_ms, &ended, &err), err);
+    assert_ok(run_store_request_stop(db, id, now_ms, NULL, &ended, &err), err);
     assert_refused(run_store_push_deadline(db, id, 1, LATER, &err), err, ERR_CONFLICT,
                    "run_moved_on");
     assert_int_equal(started(db, id, 1, LATER), RUN_LAUNCHING);

@@ -100,7 +100,7 @@ static void test_a_stop_before_the_launch_forgets_the_secret(void **state)
     bool ended = false;
 
     (void)state;
-    assert_ok(run_store_request_stop(db, id, clock_wall_ms(), &ended, &err), err);
+    assert_ok(run_store_request_stop(db, id, clock_wall_ms(), NULL, &ended, &err), err);
     assert_true(ended);
     assert_false(has_secret(db, id));
 }

@@ -24,7 +24,7 @@ static void test_a_page_is_newest_first_and_names_the_next(void **state)
 {
     scoped(db) db = open_memory();
     struct id ids[5];
-    struct run_filter filter = {.limit = 2};
+    struct run_filter filter = {.all = true, .limit = 2};
     struct run_page page = {0};
 
     (void)state;
@@ -49,7 +49,7 @@ static void test_a_page_is_newest_first_and_names_the_next(void **state)
 static void test_a_full_last_page_has_no_next(void **state)
 {
     scoped(db) db = open_memory();
-    struct run_filter filter = {.limit = 2};
+    struct run_filter filter = {.all = true, .limit = 2};
     struct run_page page = {0};
 
     (void)state;
@@ -64,7 +64,7 @@ static void test_a_full_last_page_has_no_next(void **state)
 static void test_an_empty_store_has_an_empty_page(void **state)
 {
     scoped(db) db = open_memory();
-    struct run_filter filter = {.limit = 10};
+    struct run_filter filter = {.all = true, .limit = 10};
     struct run_page page = {0};
 
     (void)state;
@@ -95,7 +95,7 @@ static void test_every_set_of_statuses_is_filtered_right(void **state)
     assert_ok(run_store_requeue(db, ids[0], 1, NOW, NOW, "w", true, &err), err);
 
     for (unsigned set = 1; set < 1U << RUN_STATUS_COUNT; set++) {
-        struct run_filter filter = {.limit = 1000, .statuses = set};
+        struct run_filter filter = {.all = true, .limit = 1000, .statuses = set};
         struct run_page page = {0};
         size_t at = 0;
 
@@ -113,8 +113,8 @@ static void test_every_set_of_statuses_is_filtered_right(void **state)
 static void test_filtered_pages_go_on_where_they_ended(void **state)
 {
     scoped(db) db = open_memory();
-    struct run_filter filter = {.limit = 3,
-                                .statuses = 1U << RUN_PENDING | 1U << RUN_COMPLETED};
+    struct run_filter filter = {
+        .all = true, .limit = 3, .statuses = 1U << RUN_PENDING | 1U << RUN_COMPLETED};
     int64_t last_key = INT64_MAX;
     int n_seen = 0;
 
@@ -136,10 +136,88 @@ static void test_filtered_pages_go_on_where_they_ended(void **state)
     assert_int_equal(n_seen, 8);
 }
 
+/* --- Whose ---------------------------------------------------------------------------------
+ */
+
+static struct id add_run_of(struct db *db, int64_t owner)
+{
+    struct insert insert = {
+        .run = {.id = id_make(clock_wall_ms(), random_u64()), .owner = owner}};
+    struct err err = {0};
+
+    assert_ok(db_write(db, insert_write, &insert, &err), err);
+    return insert.run.id;
+}
+
+/* Of those that the next test makes: run i is owner i % 3's (0: nobody's), each fifth is no
+ * longer pending. */
+static bool is_wanted(const struct run_filter *filter, size_t i)
+{
+    int64_t owner = (int64_t)(i % 3);
+
+    return (!filter->statuses || i % 5)
+           && (filter->all || (owner ? owner == filter->owner : filter->shared));
+}
+
+static size_t next_wanted(const struct run_filter *filter, size_t at)
+{
+    while (at > 0 && !is_wanted(filter, at - 1))
+        at--;
+    return at;
+}
+
+/* Each page is what a look at each run would pick, newest first, with nothing left out. */
+static void assert_pages(struct db *db, struct run_filter filter, const struct id *ids,
+                         size_t n_ids)
+{
+    size_t at = next_wanted(&filter, n_ids);
+
+    do {
+        struct run_page page = {0};
+
+        read_page(db, &filter, &page);
+        for (size_t i = 0; i < page.n_runs; i++) {
+            assert_true(at > 0);
+            assert_true(id_equal(page.runs[i]->id, ids[at - 1]));
+            at = next_wanted(&filter, at - 1);
+        }
+        filter.before = page.next;
+        run_page_done(&page);
+    } while (filter.before.key);
+    assert_int_equal(at, 0);
+}
+
+static void test_a_page_has_what_its_reader_may_see(void **state)
+{
+    static const struct run_filter readers[] = {
+        {.limit = 3},
+        {.limit = 3, .owner = 1},
+        {.limit = 3, .shared = true},
+        {.limit = 3, .owner = 2, .shared = true},
+        {.limit = 3, .owner = 3, .shared = true},
+        {.limit = 3, .owner = 1, .all = true},
+    };
+    scoped(db) db = open_memory();
+    struct id ids[24];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
+        ids[i] = add_run_of(db, (int64_t)(i % 3));
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i += 5)
+        (void)launch(db, ids[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(readers); i++) {
+        struct run_filter pending = readers[i];
+
+        pending.statuses = 1U << RUN_PENDING;
+        assert_pages(db, readers[i], ids, ARRAY_SIZE(ids));
+        assert_pages(db, pending, ids, ARRAY_SIZE(ids));
+    }
+}
+
 static void test_a_limit_out_of_range_is_the_callers_fault(void **state)
 {
     scoped(db) db = open_memory();
-    struct run_filter filter = {.limit = 0};
+    struct run_filter filter = {.all = true, .limit = 0};
     struct run_page page = {0};
     struct err err;
 
@@ -169,7 +247,7 @@ static void test_pages_are_stable_while_runs_come_in(void **state)
     scoped(db) db = open_memory();
     struct id ids[N_PAGED];
     struct inserter inserter = {.db = db};
-    struct run_filter filter = {.limit = 7};
+    struct run_filter filter = {.all = true, .limit = 7};
     pthread_t thread;
     int at = N_PAGED;
 
@@ -353,6 +431,7 @@ TEST_MAIN(cmocka_unit_test(test_a_page_is_newest_first_and_names_the_next),
           cmocka_unit_test(test_an_empty_store_has_an_empty_page),
           cmocka_unit_test(test_every_set_of_statuses_is_filtered_right),
           cmocka_unit_test(test_filtered_pages_go_on_where_they_ended),
+          cmocka_unit_test(test_a_page_has_what_its_reader_may_see),
           cmocka_unit_test(test_a_limit_out_of_range_is_the_callers_fault),
           cmocka_unit_test(test_pages_are_stable_while_runs_come_in),
           cmocka_unit_test(test_the_oldest_pending_run_is_next),

@@ -38,7 +38,7 @@ static int try_move(struct db *db, struct id id, enum run_status to, struct err 
     case RUN_LAUNCHING:
         return run_store_launch(db, id, "fake", some_hash, NOW, &attempt, err);
     case RUN_RUNNING:
-        return run_store_claim(db, id, 1, "another", NOW, NOW, err);
+        return run_store_claim(db, id, 1, "another", NOW, NOW, NULL, err);
     default:
         return run_store_end(db, id, 0, &end, NOW, &from, err);
     }
@@ -186,7 +186,7 @@ static void test_a_run_that_shall_stop_does_not_go_back_to_the_queue(void **stat
     bool ended;
 
     (void)state;
-    assert_ok(run_store_request_stop(db, id, NOW, &ended, &err), err);
+    assert_ok(run_store_request_stop(db, id, NOW, NULL, &ended, &err), err);
     assert_refused(run_store_requeue(db, id, 1, NOW, NOW, "w", true, &err), err, ERR_CONFLICT,
                    "run_moved_on");
 }
@@ -228,7 +228,7 @@ static void test_a_claim_starts_the_run(void **state)
     scoped(run) run = NULL;
 
     (void)state;
-    assert_ok(run_store_claim(db, id, 1, "r1", NOW, NOW + 60, &err), err);
+    assert_ok(run_store_claim(db, id, 1, "r1", NOW, NOW + 60, NULL, &err), err);
     run = now_of(db, id);
     assert_int_equal(run->status, RUN_RUNNING);
     assert_string_equal(run->runner_id, "r1");
@@ -246,8 +246,8 @@ static void test_the_same_runner_may_claim_again_and_changes_nothing(void **stat
     scoped(run) run = NULL;
 
     (void)state;
-    assert_ok(run_store_claim(db, id, 1, "r1", NOW, NOW + 60, &err), err);
-    assert_ok(run_store_claim(db, id, 1, "r1", NOW + 50, NOW + 110, &err), err);
+    assert_ok(run_store_claim(db, id, 1, "r1", NOW, NOW + 60, NULL, &err), err);
+    assert_ok(run_store_claim(db, id, 1, "r1", NOW + 50, NOW + 110, NULL, &err), err);
     run = now_of(db, id);
     assert_int_equal(run->started_ms, NOW);
     assert_int_equal(run->deadline_ms, NOW + 60);
@@ -263,15 +263,15 @@ static void test_a_claim_is_refused_with_the_reason(void **state)
     struct err err;
 
     (void)state;
-    assert_refused(run_store_claim(db, running, 1, "r2", NOW, NOW, &err), err, ERR_CONFLICT,
-                   "claimed");
-    assert_refused(run_store_claim(db, running, 2, "r1", NOW, NOW, &err), err, ERR_CONFLICT,
-                   "stale_attempt");
-    assert_refused(run_store_claim(db, launching, 0, "r1", NOW, NOW, &err), err, ERR_CONFLICT,
-                   "stale_attempt");
-    assert_refused(run_store_claim(db, pending, 0, "r1", NOW, NOW, &err), err, ERR_CONFLICT,
-                   "stale_attempt");
-    assert_refused(run_store_claim(db, ended, 1, "r1", NOW, NOW, &err), err, ERR_CONFLICT,
+    assert_refused(run_store_claim(db, running, 1, "r2", NOW, NOW, NULL, &err), err,
+                   ERR_CONFLICT, "claimed");
+    assert_refused(run_store_claim(db, running, 2, "r1", NOW, NOW, NULL, &err), err,
+                   ERR_CONFLICT, "stale_attempt");
+    assert_refused(run_store_claim(db, launching, 0, "r1", NOW, NOW, NULL, &err), err,
+                   ERR_CONFLICT, "stale_attempt");
+    assert_refused(run_store_claim(db, pending, 0, "r1", NOW, NOW, NULL, &err), err,
+                   ERR_CONFLICT, "stale_attempt");
+    assert_refused(run_store_claim(db, ended, 1, "r1", NOW, NOW, NULL, &err), err, ERR_CONFLICT,
                    "run_ended");
 }
 
@@ -288,7 +288,7 @@ static void *claim_once(void *arg)
     struct runner *runner = arg;
 
     runner->result =
-        run_store_claim(runner->db, runner->id, 1, runner->name, NOW, NOW, &runner->err);
+        run_store_claim(runner->db, runner->id, 1, runner->name, NOW, NOW, NULL, &runner->err);
     return NULL;
 }
 
@@ -341,7 +341,7 @@ static void test_a_heartbeat_says_whether_to_stop(void **state)
     bool flag;
 
     (void)state;
-    assert_ok(run_store_request_stop(db, asked, NOW, &flag, &err), err);
+    assert_ok(run_store_request_stop(db, asked, NOW, NULL, &flag, &err), err);
     assert_false(flag);
     assert_ok(run_store_heartbeat(db, asked, 1, NOW, &flag, &err), err);
     assert_true(flag);
@@ -375,13 +375,13 @@ static void test_stopping_a_pending_run_ends_it(void **state)
     scoped(run) run = NULL;
 
     (void)state;
-    assert_ok(run_store_request_stop(db, id, NOW, &ended, &err), err);
+    assert_ok(run_store_request_stop(db, id, NOW, NULL, &ended, &err), err);
     assert_true(ended);
     run = now_of(db, id);
     assert_int_equal(run->status, RUN_STOPPED);
     assert_int_equal(run->ended_ms, NOW);
     assert_int_equal(run->deadline_ms, 0);
-    assert_refused(run_store_request_stop(db, id, NOW, &ended, &err), err, ERR_CONFLICT,
+    assert_refused(run_store_request_stop(db, id, NOW, NULL, &ended, &err), err, ERR_CONFLICT,
                    "run_ended");
 }
 
@@ -394,9 +394,9 @@ static void test_stopping_an_active_run_marks_it_and_moves_its_deadline_up(void 
     scoped(run) run = NULL;
 
     (void)state;
-    assert_ok(run_store_claim(db, id, 1, "r1", NOW, NOW + 3600000, &err), err);
-    assert_ok(run_store_request_stop(db, id, NOW, &ended, &err), err);
-    assert_ok(run_store_request_stop(db, id, NOW + 1000, &ended, &err), err);
+    assert_ok(run_store_claim(db, id, 1, "r1", NOW, NOW + 3600000, NULL, &err), err);
+    assert_ok(run_store_request_stop(db, id, NOW, NULL, &ended, &err), err);
+    assert_ok(run_store_request_stop(db, id, NOW + 1000, NULL, &ended, &err), err);
     assert_false(ended);
     run = now_of(db, id);
     assert_int_equal(run->status, RUN_RUNNING);

@@ -27,7 +27,7 @@ static struct id add_old(struct db *db, int64_t at_ms, bool ended)
 
     (void)launch(db, id);
     assert_ok(run_store_set_job(db, id, 1, "job-1", &err), err);
-    assert_ok(run_store_claim(db, id, 1, "r1", at_ms, at_ms, &err), err);
+    assert_ok(run_store_claim(db, id, 1, "r1", at_ms, at_ms, NULL, &err), err);
     if (ended)
         assert_ok(run_store_end(db, id, 1, &end, at_ms + 1000, &from, &err), err);
     return id;
@@ -151,7 +151,7 @@ static void test_events_go_with_their_run(void **state)
     assert_ok(run_store_end(db, id, 1, &end, NOW - 9000, &from, &err), err);
     assert_int_equal(prune(db, NOW, 10, &page), 1);
     run_page_done(&page);
-    assert_int_equal(rows_of(db, "SELECT count(*) FROM event"), 10);
+    assert_int_equal(rows_of(db, "SELECT count(*) FROM event WHERE seq > 0"), 10);
     free(events);
 }
 

@@ -142,7 +142,8 @@ static void test_another_tail_is_another_run(void **state)
     assert_int_equal(err.kind, ERR_NOT_FOUND);
     assert_refused(run_store_launch(db, id, "fake", (uint8_t[32]){0}, 1, &attempt, &err), err,
                    ERR_NOT_FOUND, NULL);
-    assert_refused(run_store_request_stop(db, id, 1, &flag, &err), err, ERR_NOT_FOUND, NULL);
+    assert_refused(run_store_request_stop(db, id, 1, NULL, &flag, &err), err, ERR_NOT_FOUND,
+                   NULL);
 }
 
 static void test_a_key_is_given_once(void **state)

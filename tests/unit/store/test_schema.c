@@ -4,8 +4,11 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "store/conn.h"
+#include "store/delivery_store.h"
 #include "store/event_store.h"
+#include "store/journal.h"
 #include "store/run_details.h"
+#include "store/run_queue.h"
 #include "store_test.h"
 
 /*
@@ -58,6 +61,91 @@ static int ignore_event(void *ctx, const struct run_event *event)
     return 0;
 }
 
+static int ignore_entry(void *ctx, const struct journal_entry *entry)
+{
+    (void)ctx;
+    (void)entry;
+    return 0;
+}
+
+static void use_journal(struct db *db, struct id id)
+{
+    const struct journal_query queries[] = {
+        {.run = id, .until = 100, .limit = 10},
+        {.owner = 1, .shared = true, .until = 100, .limit = 10},
+    };
+    struct err err = {0};
+    int64_t number;
+    bool over;
+
+    for (size_t i = 0; i < ARRAY_SIZE(queries); i++)
+        assert_ok(journal_each(db, &queries[i], ignore_entry, NULL, &number, &err), err);
+    assert_ok(journal_newest(db, &number, &err), err);
+    assert_ok(journal_newest_of(db, id, &number, &over, &err), err);
+}
+
+static void ignore_place(void *ctx, const struct run_place *place)
+{
+    (void)ctx;
+    (void)place;
+}
+
+static void ignore_audit(void *ctx, const struct audit_entry *entry)
+{
+    (void)ctx;
+    (void)entry;
+}
+
+/* Of runs that have ended by now. */
+static void use_audit(struct db *db)
+{
+    struct audit_verdict verdict;
+    int64_t next;
+    struct err err = {0};
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct audit_filter filter = {
+            .actor = i & 1 ? "key:1" : NULL, .oldest_first = i & 2, .since_ms = 1, .limit = 10};
+
+        assert_ok(audit_page(db, &filter, ignore_audit, NULL, &next, &err), err);
+    }
+    assert_ok(audit_verify(db, NULL, &verdict, &err), err);
+    assert_int_equal(verdict.broken, 0);
+}
+
+static void use_deliveries(struct db *db)
+{
+    static const struct delivery_receiver receiver = {.url = "http://a.example.com/",
+                                                      .events = 1U << RUN_STOPPED};
+    const struct delivery_filter filters[] = {
+        {.all = true, .limit = 1},
+        {.owner = 1, .limit = 1},
+        {.all = true, .by_status = true, .limit = 1},
+        {.shared = true, .run = {1, 1}, .limit = 1},
+    };
+    struct delivery_attempt attempt = {.status = DELIVERY_DELIVERED, .at_ms = 1};
+    struct delivery_page page;
+    int64_t number;
+    struct err err = {0};
+    bool flag;
+
+    assert_ok(delivery_store_set_receivers(db, &receiver, 1, &err), err);
+    assert_ok(run_store_request_stop(db, add_run(db), 1, NULL, &flag, &err), err);
+    for (size_t i = 0; i < ARRAY_SIZE(filters); i++) {
+        assert_ok(delivery_store_page(db, &filters[i], &page, &err), err);
+        delivery_page_done(&page);
+    }
+    assert_ok(delivery_store_next(db, 0, &number, &err), err);
+    assert_ok(delivery_store_due(db, false, 1, 1, &page, &err), err);
+    assert_int_equal(page.count, 1);
+    assert_ok(delivery_store_note(db, page.all[0], &attempt, &err), err);
+    assert_ok(delivery_store_redeliver(db, page.all[0]->id, 1, NULL, &err), err);
+    delivery_free(delivery_store_load(db, page.all[0]->id, &err));
+    delivery_page_done(&page);
+    assert_ok(delivery_store_count_pending(db, &number, &err), err);
+    assert_ok(delivery_store_prune(db, 1, 1, &number, &err), err);
+}
+
 /* Calls everything that reads or moves runs once, so that its statements are prepared. */
 static void use_everything(struct db *db)
 {
@@ -67,8 +155,11 @@ static void use_everything(struct db *db)
     struct insert insert = {.run = {.id = id_make(clock_wall_ms(), random_u64())},
                             .idempotency = {.token_id = 1, .key = "k"}};
     const struct run_filter filters[] = {
-        {.limit = 10},
-        {.limit = 10, .statuses = 1U << RUN_FAILED},
+        {.limit = 10, .all = true},
+        {.limit = 10, .all = true, .statuses = 1U << RUN_FAILED},
+        {.limit = 10, .owner = 1},
+        {.limit = 10, .owner = 1, .shared = true},
+        {.limit = 10, .owner = 1, .shared = true, .statuses = 1U << RUN_FAILED},
     };
     struct run_end end = {.status = RUN_FAILED, .result = "r"};
     struct run_details details = {0};
@@ -89,6 +180,12 @@ static void use_everything(struct db *db)
         run_page_done(&page);
     }
     run_free(run_store_next_pending(db, 0, &number, &err));
+    number = 0;
+    assert_ok(run_queue_page(db, RUN_PENDING, 0, &number, ignore_place, NULL, &err), err);
+    assert_ok(
+        run_queue_page(db, RUN_PENDING, RUN_WAITS_ITS_TURN, &number, ignore_place, NULL, &err),
+        err);
+    assert_ok(run_queue_set_aside(db, &other, 1, 1, &err), err);
     assert_ok(run_store_due(db, 0, 10, &page, &err), err);
     run_page_done(&page);
     assert_ok(run_store_stale(db, 0, 10, &page, &err), err);
@@ -97,13 +194,14 @@ static void use_everything(struct db *db)
     run_page_done(&page);
     assert_ok(run_store_count(db, counts, &err), err);
     assert_ok(run_store_newest_key(db, &number, &err), err);
-    assert_ok(run_store_claim(db, id, 1, "r1", 1, 1, &err), err);
+    assert_ok(run_store_claim(db, id, 1, "r1", 1, 1, NULL, &err), err);
     assert_ok(run_store_heartbeat(db, id, 1, 1, &flag, &err), err);
-    assert_ok(run_store_request_stop(db, id, 1, &flag, &err), err);
+    assert_ok(run_store_request_stop(db, id, 1, NULL, &flag, &err), err);
     assert_ok(run_store_set_job(db, other, 1, "job", &err), err);
     assert_ok(run_store_requeue(db, other, 1, 1, 1, "w", true, &err), err);
     assert_ok(event_store_add(db, id, 1, &event, 1, &number, &err), err);
     assert_ok(event_store_each(db, id, 0, 10, ignore_event, NULL, &err), err);
+    use_journal(db, id);
     assert_ok(run_store_end(db, id, 1, &end, 1, &from, &err), err);
     assert_ok(run_details_load(db, id, &details, &err), err);
     run_details_done(&details);
@@ -112,12 +210,15 @@ static void use_everything(struct db *db)
               err);
     assert_int_equal(page.n_runs, 1);
     run_page_done(&page);
+    use_deliveries(db);
+    use_audit(db);
 }
 
 /* "SCAN run ..." reads a whole table or index. Only counting may, and that from an index. */
 static bool is_scan_of_a_large_table(const char *step, const char *sql)
 {
-    static const char *const tables[] = {"SCAN run", "SCAN r ", "SCAN i ", "SCAN event"};
+    static const char *const tables[] = {"SCAN run",   "SCAN r ",    "SCAN i ",
+                                         "SCAN event", "SCAN audit", "SCAN delivery"};
 
     if (strstr(sql, "count(*)") && strstr(step, "USING COVERING INDEX"))
         return false;

@@ -31,7 +31,7 @@ static struct secret *add_token(struct token_store *store, const char *repo, int
     struct err err = {0};
 
     token_hash(secret_reveal(text), token.hash);
-    assert_ok(token_store_add(store, &token, &err), err);
+    assert_ok(token_store_add(store, &token, NULL, &err), err);
     assert_true(token.id > 0);
     if (out_id)
         *out_id = token.id;
@@ -135,7 +135,7 @@ static void test_a_repository_that_does_not_fit_is_refused(void **state)
 
     (void)state;
     memset(repo, 'r', 200);
-    assert_refused(token_store_add(store, &token, &err), err, ERR_INVALID, NULL);
+    assert_refused(token_store_add(store, &token, NULL, &err), err, ERR_INVALID, NULL);
 }
 
 static void test_the_same_hash_twice_is_a_conflict(void **state)
@@ -146,8 +146,8 @@ static void test_the_same_hash_twice_is_a_conflict(void **state)
     struct err err = {0};
 
     (void)state;
-    assert_ok(token_store_add(store, &token, &err), err);
-    assert_refused(token_store_add(store, &token, &err), err, ERR_CONFLICT, NULL);
+    assert_ok(token_store_add(store, &token, NULL, &err), err);
+    assert_refused(token_store_add(store, &token, NULL, &err), err, ERR_CONFLICT, NULL);
 }
 
 /* --- Revoking -------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ static void test_a_revoked_token_is_gone_at_once_and_after_a_restart(void **stat
     struct err err = {0};
 
     (void)state;
-    assert_ok(token_store_revoke(store, prefix, NOW, &err), err);
+    assert_ok(token_store_revoke(store, prefix, NOW, NULL, &err), err);
     assert_false(finds(store, text));
     assert_true(finds(store, other));
     token_store_free(store);
@@ -182,8 +182,8 @@ static void test_revoking_twice_succeeds_and_keeps_the_first_time(void **state)
     scoped(integration_token) token = NULL;
 
     (void)state;
-    assert_ok(token_store_revoke(store, "1", NOW, &err), err);
-    assert_ok(token_store_revoke(store, "1", NOW + 500, &err), err);
+    assert_ok(token_store_revoke(store, "1", NOW, NULL, &err), err);
+    assert_ok(token_store_revoke(store, "1", NOW + 500, NULL, &err), err);
     token = only_token(store);
     assert_int_equal(token->revoked_ms, NOW);
     assert_non_null(text);
@@ -200,15 +200,18 @@ static void test_what_names_no_token_or_several_is_refused(void **state)
     (void)state;
     memcpy(a.display_prefix, "vgvbot_aaaaa", TOKEN_DISPLAY_SIZE);
     memcpy(b.display_prefix, "vgvbot_aaaab", TOKEN_DISPLAY_SIZE);
-    assert_ok(token_store_add(store, &a, &err), err);
-    assert_ok(token_store_add(store, &b, &err), err);
-    assert_refused(token_store_revoke(store, "vgvbot_a", NOW, &err), err, ERR_CONFLICT, NULL);
-    assert_refused(token_store_revoke(store, "vgvbot_b", NOW, &err), err, ERR_NOT_FOUND, NULL);
-    assert_refused(token_store_revoke(store, "vgvbot_", NOW, &err), err, ERR_NOT_FOUND, NULL);
-    assert_refused(token_store_revoke(store, "", NOW, &err), err, ERR_NOT_FOUND, NULL);
-    assert_refused(token_store_revoke(store, "3", NOW, &err), err, ERR_NOT_FOUND, NULL);
-    assert_refused(token_store_revoke(store, "01", NOW, &err), err, ERR_NOT_FOUND, NULL);
-    assert_ok(token_store_revoke(store, "vgvbot_aaaab", NOW, &err), err);
+    assert_ok(token_store_add(store, &a, NULL, &err), err);
+    assert_ok(token_store_add(store, &b, NULL, &err), err);
+    assert_refused(token_store_revoke(store, "vgvbot_a", NOW, NULL, &err), err, ERR_CONFLICT,
+                   NULL);
+    assert_refused(token_store_revoke(store, "vgvbot_b", NOW, NULL, &err), err, ERR_NOT_FOUND,
+                   NULL);
+    assert_refused(token_store_revoke(store, "vgvbot_", NOW, NULL, &err), err, ERR_NOT_FOUND,
+                   NULL);
+    assert_refused(token_store_revoke(store, "", NOW, NULL, &err), err, ERR_NOT_FOUND, NULL);
+    assert_refused(token_store_revoke(store, "3", NOW, NULL, &err), err, ERR_NOT_FOUND, NULL);
+    assert_refused(token_store_revoke(store, "01", NOW, NULL, &err), err, ERR_NOT_FOUND, NULL);
+    assert_ok(token_store_revoke(store, "vgvbot_aaaab", NOW, NULL, &err), err);
 }
 
 struct prober {
@@ -247,7 +250,7 @@ static void test_a_revocation_holds_on_return_for_every_thread(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
         assert_int_equal(pthread_create(&threads[i], NULL, probe, &prober), 0);
     wait_until(atomic_load(&prober.n_found) > 100, 10000);
-    assert_ok(token_store_revoke(store, "1", NOW, &err), err);
+    assert_ok(token_store_revoke(store, "1", NOW, NULL, &err), err);
     atomic_store(&prober.revoked, true);
     for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
         (void)pthread_join(threads[i], NULL);
@@ -269,7 +272,7 @@ static void test_a_revocation_that_was_not_stored_does_not_hold(void **state)
 
     (void)state;
     assert_ok(db_write(db, drop_table, NULL, &err), err);
-    assert_int_equal(token_store_revoke(store, "1", NOW, &err), -1);
+    assert_int_equal(token_store_revoke(store, "1", NOW, NULL, &err), -1);
     assert_true(finds(store, text));
 }
 
