@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "httpd/server.h"
 #include "httpd/status.h"
+#include "httpd/stream.h"
 
 #define JSON_TYPE "application/json"
 #define INTERNAL_SENTENCE "something went wrong on our side"
@@ -63,6 +64,26 @@ static void add_header(struct request *req, const char *name, const char *value)
                  KV("header", name));
 }
 
+static void add_usual_headers(struct request *req)
+{
+    add_header(req, "X-Request-Id", req->id);
+    add_header(req, "X-Content-Type-Options", "nosniff");
+    if (!req->extra || !request_extra_header(req, MHD_HTTP_HEADER_CACHE_CONTROL))
+        add_header(req, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    for (const struct extra_header *extra = req->extra; extra; extra = extra->next)
+        add_header(req, extra->name, extra->value);
+}
+
+/* Proxies are asked to pass each piece on. */
+static void make_stream_response(struct request *req, int status)
+{
+    req->status = status;
+    req->streams = true;
+    req->response = stream_response(req);
+    add_header(req, "X-Accel-Buffering", "no");
+    add_usual_headers(req);
+}
+
 /* Takes `text`, which malloc made. */
 static void make_response(struct request *req, int status, const char *type, char *text,
                           size_t size)
@@ -73,12 +94,7 @@ static void make_response(struct request *req, int status, const char *type, cha
         abort(); /* out of memory: see base/alloc.h */
     if (type)
         add_header(req, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    add_header(req, "X-Request-Id", req->id);
-    add_header(req, "X-Content-Type-Options", "nosniff");
-    if (!req->extra || !request_extra_header(req, MHD_HTTP_HEADER_CACHE_CONTROL))
-        add_header(req, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    for (const struct extra_header *extra = req->extra; extra; extra = extra->next)
-        add_header(req, extra->name, extra->value);
+    add_usual_headers(req);
 }
 
 static void make_document(struct request *req, int status, const cJSON *out)
@@ -117,6 +133,8 @@ void answer_build(struct request *req, int status, const cJSON *out, const struc
     } else if (status < 200 || status > 599) {
         (void)err_set(&bug, ERR_INTERNAL, "the handler returned status %d", status);
         answer_build_status(req, 500, &bug);
+    } else if (req->stream) {
+        make_stream_response(req, status);
     } else if (req->text) {
         make_response(req, status, req->text_type, req->text, req->text_size);
         req->text = NULL;
@@ -139,6 +157,8 @@ enum MHD_Result answer_send(struct request *req)
     MHD_destroy_response(TAKE(req->response));
     req->stage = STAGE_ANSWERING;
     connection_enter(req->connection, PHASE_ANSWERING);
+    if (req->streams)
+        stream_begin(req);
     return queued;
 }
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "httpd/answer.h"
 #include "httpd/server.h"
+#include "httpd/stream.h"
 
 /* --- The lists ---------------------------------------------------------------------------- */
 
@@ -23,6 +24,20 @@ static void leave(struct connection *c)
     c->previous = c->next = NULL;
 }
 
+static int time_for(const struct httpd_options *options, enum phase phase)
+{
+    switch (phase) {
+    case PHASE_ARRIVING:
+        return options->request_deadline_ms;
+    case PHASE_SENDING:
+        return options->stream_stall_ms;
+    case PHASE_STREAMING:
+        return options->stream_idle_ms;
+    default:
+        return options->answer_deadline_ms;
+    }
+}
+
 static void append(struct connection *c, enum phase phase)
 {
     struct httpd *httpd = c->request.httpd;
@@ -32,9 +47,7 @@ static void append(struct connection *c, enum phase phase)
     c->previous = list->last;
     *(list->last ? &list->last->next : &list->first) = c;
     list->last = c;
-    c->due_ms = httpd->now_ms
-                + (phase == PHASE_ARRIVING ? httpd->options.request_deadline_ms
-                                           : httpd->options.answer_deadline_ms);
+    c->due_ms = httpd->now_ms + time_for(&httpd->options, phase);
 }
 
 void connection_enter(struct connection *c, enum phase phase)
@@ -156,6 +169,7 @@ void connection_cut(struct connection *c)
 {
     (void)shutdown(c->fd, SHUT_RDWR);
     connection_enter(c, PHASE_CUT);
+    stream_wake_cut(&c->request);
 }
 
 /* --- All of them -------------------------------------------------------------------------- */
@@ -176,16 +190,30 @@ void connections_cut_late(struct httpd *httpd)
 {
     cut_late(httpd, &httpd->lists[PHASE_ARRIVING]);
     cut_late(httpd, &httpd->lists[PHASE_ANSWERING]);
+    cut_late(httpd, &httpd->lists[PHASE_SENDING]);
 }
 
 int64_t connections_next_due_ms(const struct httpd *httpd)
 {
-    const struct connection *arriving = httpd->lists[PHASE_ARRIVING].first;
-    const struct connection *answering = httpd->lists[PHASE_ANSWERING].first;
+    int64_t due_ms = -1;
 
-    if (!arriving || !answering)
-        return arriving ? arriving->due_ms : answering ? answering->due_ms : -1;
-    return arriving->due_ms < answering->due_ms ? arriving->due_ms : answering->due_ms;
+    for (int phase = 0; phase < PHASE_CUT; phase++) {
+        const struct connection *c = httpd->lists[phase].first;
+
+        if (c && phase != PHASE_WORKING && (due_ms < 0 || c->due_ms < due_ms))
+            due_ms = c->due_ms;
+    }
+    return due_ms;
+}
+
+void connections_cut_sending(struct httpd *httpd)
+{
+    struct connection *c;
+
+    while ((c = httpd->lists[PHASE_SENDING].first)) {
+        counter_add(&httpd->counters.cut_late, 1);
+        connection_cut(c);
+    }
 }
 
 void connections_cut_idle(struct httpd *httpd)
@@ -212,7 +240,7 @@ int connections_cut_all(struct httpd *httpd)
         connection_cut(c);
         n_cut++;
     }
-    for (int phase = PHASE_ARRIVING; phase <= PHASE_ANSWERING; phase++)
+    for (int phase = 0; phase < PHASE_CUT; phase++)
         while ((c = httpd->lists[phase].first)) {
             n_cut += c->request.stage != STAGE_NONE;
             connection_cut(c);

@@ -17,6 +17,8 @@ enum phase {
     PHASE_ARRIVING,  /* a request, or the rest of it: request_deadline_ms */
     PHASE_WORKING,   /* a handler: no deadline */
     PHASE_ANSWERING, /* the client to read: answer_deadline_ms */
+    PHASE_SENDING,   /* the client to read a piece of a stream: stream_stall_ms */
+    PHASE_STREAMING, /* a stream's source to have something; after stream_idle_ms it is asked */
     PHASE_CUT,       /* libmicrohttpd to notice that we shut the socket down */
     N_PHASES
 };
@@ -55,6 +57,8 @@ void connection_cut(struct connection *connection);
 void connections_cut_late(struct httpd *httpd);
 /* When connections_cut_late has something to do next; -1: nothing to wait for. */
 int64_t connections_next_due_ms(const struct httpd *httpd);
+/* Streams whose clients have yet to take what was sent. */
+void connections_cut_sending(struct httpd *httpd);
 /* Those without a request on them. */
 void connections_cut_idle(struct httpd *httpd);
 /* All; those with a request under way are told 503 and counted in the return. */

@@ -9,6 +9,9 @@
 #include "httpd/loop.h"
 #include "httpd/server.h"
 
+/* Of a document that is asked with: the largest ones are 256 events with what they say. */
+#define BODY_VALUES_MAX 10000
+
 static bool takes_document(const struct route *route)
 {
     return !(route->flags & ROUTE_NO_BODY)
@@ -30,7 +33,7 @@ static int read_document(struct request *req, struct err *err)
         return 0;
     if (req->head.content_type && !is_json_type(req->head.content_type))
         return err_set(err, ERR_UNSUPPORTED, "the body must be application/json");
-    req->body_json = json_parse(req->body.data, req->body.size, err);
+    req->body_json = json_parse_within(req->body.data, req->body.size, BODY_VALUES_MAX, err);
     if (req->body_json)
         return 0;
     if (!err->code)

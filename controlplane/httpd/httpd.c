@@ -16,6 +16,8 @@
 
 #define REQUEST_DEADLINE_MS 10000
 #define ANSWER_DEADLINE_MS 60000
+#define STREAM_IDLE_MS 15000
+#define STREAM_STALL_MS 10000
 #define BODY_MAX_BYTES (1 << 20)
 #define WORKERS 16
 #define CONNECTIONS_MAX 4096
@@ -67,6 +69,10 @@ static void fill_in_defaults(struct httpd_options *options)
         options->request_deadline_ms = REQUEST_DEADLINE_MS;
     if (!options->answer_deadline_ms)
         options->answer_deadline_ms = ANSWER_DEADLINE_MS;
+    if (!options->stream_idle_ms)
+        options->stream_idle_ms = STREAM_IDLE_MS;
+    if (!options->stream_stall_ms)
+        options->stream_stall_ms = STREAM_STALL_MS;
     if (!options->body_max_bytes)
         options->body_max_bytes = BODY_MAX_BYTES;
     if (!options->workers)
@@ -132,7 +138,7 @@ struct httpd *httpd_start(const struct httpd_options *options, struct err *err)
 
     httpd->options = *options;
     fill_in_defaults(&httpd->options);
-    httpd->listener.fd = httpd->poll_fd = httpd->wake_fd = -1;
+    httpd->listener.fd = httpd->poll_fd = httpd->wake_fd = httpd->gone_fd = -1;
     httpd->now_ms = clock_monotonic_ms();
     httpd->id_seed = random_u64();
     (void)pthread_mutex_init(&httpd->farewell.lock, NULL);
@@ -178,6 +184,8 @@ void httpd_free(struct httpd *httpd)
         (void)close(httpd->poll_fd);
     if (httpd->wake_fd >= 0)
         (void)close(httpd->wake_fd);
+    if (httpd->gone_fd >= 0)
+        (void)close(httpd->gone_fd);
     (void)pthread_cond_destroy(&httpd->farewell.changed);
     (void)pthread_mutex_destroy(&httpd->farewell.lock);
     free(httpd);
@@ -195,6 +203,7 @@ void httpd_stats(const struct httpd *httpd, struct httpd_stats *out)
     *out = (struct httpd_stats){
         .requests = value_of(&from->requests),
         .connections = value_of(&from->connections),
+        .streams = value_of(&from->streams),
         .refused_malformed = value_of(&from->refused_malformed),
         .cut_late = value_of(&from->cut_late),
     };

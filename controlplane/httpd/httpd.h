@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * Incoming HTTP/1.1. The whole API is a table of routes; a handler returns the status it
@@ -54,6 +55,8 @@ struct httpd_options {
     int connections_per_address_max;
     int request_deadline_ms; /* 0: 10 000 */
     int answer_deadline_ms;  /* 0: 60 000: a client that doesn't read is cut */
+    int stream_idle_ms;      /* 0: 15 000: between two calls of httpd_stream_ops.idle */
+    int stream_stall_ms;     /* 0: 10 000: a client that takes nothing of a stream is cut */
     size_t body_max_bytes;   /* 0: 1 MiB */
     int workers;             /* 0: 16 */
     struct app *app;
@@ -89,6 +92,7 @@ DEFINE_SCOPED(httpd)
 struct httpd_stats {
     int64_t requests;
     int64_t connections;       /* open now */
+    int64_t streams;           /* of these, with a stream on them */
     int64_t by_status[6];      /* 0: cut without an answer; 1xx .. 5xx */
     int64_t refused_malformed; /* header strictness */
     int64_t cut_late;          /* deadlines */
@@ -109,6 +113,8 @@ const char *request_query(const struct request *req, const char *name); /* NULL:
 int request_query_only(const struct request *req, const char *const *known,
                        struct err *err) CHECKED;
 const char *request_header(const struct request *req, const char *name); /* NULL: absent */
+/* The values of all headers of this name, "a, b", for the caller to free. NULL: absent. */
+char *request_header_all(const struct request *req, const char *name) CHECKED;
 /* The token of "Authorization: Bearer <token>"; NULL when there is none. */
 const char *request_bearer(const struct request *req);
 const cJSON *request_body(const struct request *req); /* parsed by json_parse; NULL: none */
@@ -128,6 +134,40 @@ void request_set_header(struct request *req, const char *name, const char *value
  * may be NULL), or -1 with the error. From any thread, once; req is gone afterwards.
  */
 void request_finish(struct request *req, int status, cJSON *out, const struct err *err);
+
+/* --- Streams ------------------------------------------------------------------------------
+ *
+ * An answer that goes on. Its handler hands over a source and returns the status; the loop
+ * asks the source for more whenever the client has taken what there was. A stream costs no
+ * thread and no buffer beside the connection's own.
+ *
+ * It ends when the source says so, when the client goes (which is noticed at once) or stalls,
+ * and when the server stops: then what the source still has at hand is sent first.
+ */
+struct httpd_stream; /* lives until close */
+
+#define HTTPD_STREAM_END (-1)
+
+/* Called on the loop: they must not block. */
+struct httpd_stream_ops {
+    /* Copies at most `room` bytes: how many; 0: nothing now, ask me when I wake you;
+     * HTTPD_STREAM_END: there is nothing more to come. */
+    ssize_t (*read)(void *ctx, char *out, size_t room);
+    /* The same when nothing was sent for stream_idle_ms, so that whoever stands between sees
+     * some life. NULL: nothing to say. */
+    ssize_t (*idle)(void *ctx, char *out, size_t room);
+    /* The end, once, whatever became of it. Nobody wakes the stream afterwards. */
+    void (*close)(void *ctx);
+};
+
+/* Makes the answer a stream; the handler then leaves *out alone. ctx belongs to the stream from
+ * here on. Once; content_type is a literal. */
+struct httpd_stream *request_set_stream(struct request *req, const char *content_type,
+                                        const struct httpd_stream_ops *ops, void *ctx);
+
+/* There is something to read. From any thread; the caller sees to it that it isn't called
+ * after close, which may wait for a lock that this is called under. */
+void httpd_stream_wake(struct httpd_stream *stream);
 
 /* The HTTP status of an error kind: the one place that knows. */
 int http_status_of(enum err_kind kind);

@@ -9,15 +9,18 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "httpd/stream.h"
 
 #define EVENTS_A_TURN 16
+/* A stream whose client doesn't take what there is holds up the end no longer than this. */
+#define STREAMS_FLUSH_MS 2000
 /* How much longer than the grace httpd_stop waits for the loop to say that it has stopped:
  * only an inline handler that blocks, against its contract, can make it late. */
 #define STOP_MARGIN_MS 2000
 
 /* --- Waiting ------------------------------------------------------------------------------ */
 
-static void wake(struct httpd *httpd)
+void loop_wake(struct httpd *httpd)
 {
     const uint64_t one = 1;
 
@@ -40,7 +43,8 @@ static int wait_ms(struct httpd *httpd)
     if (httpd->turn_again)
         return 0;
     if (httpd->draining && !httpd->stopped)
-        due = earlier(due, httpd->stop_until_ms);
+        due = earlier(due, httpd->now_ms < httpd->flush_until_ms ? httpd->flush_until_ms
+                                                                 : httpd->stop_until_ms);
     if (MHD_get_timeout(httpd->daemon, &library_ms) == MHD_YES)
         due = earlier(due, httpd->now_ms + (int64_t)library_ms);
     if (due < 0)
@@ -65,7 +69,7 @@ void loop_finished(struct request *req)
         &httpd->finished, &top, req, memory_order_release, memory_order_relaxed));
     /* Whoever found the stack empty wakes the loop for all that follow until it looks. */
     if (!top)
-        wake(httpd);
+        loop_wake(httpd);
     atomic_fetch_sub_explicit(&httpd->finishers, 1, memory_order_release);
 }
 
@@ -99,14 +103,18 @@ static void stop_listening(struct httpd *httpd)
     httpd->draining = true;
     httpd->stop_until_ms =
         httpd->now_ms + atomic_load_explicit(&httpd->grace_ms, memory_order_relaxed);
+    httpd->flush_until_ms = httpd->now_ms + STREAMS_FLUSH_MS;
     (void)MHD_quiesce_daemon(httpd->daemon);
     listener_close(&httpd->listener);
+    streams_finish(httpd);
 }
 
 static bool is_busy(const struct httpd *httpd)
 {
-    return httpd->lists[PHASE_ARRIVING].first || httpd->lists[PHASE_WORKING].first
-           || httpd->lists[PHASE_ANSWERING].first;
+    for (int phase = 0; phase < PHASE_CUT; phase++)
+        if (httpd->lists[phase].first)
+            return true;
+    return false;
 }
 
 static void say_stopped(struct httpd *httpd, int n_cut)
@@ -122,6 +130,8 @@ static void say_stopped(struct httpd *httpd, int n_cut)
 static void drain(struct httpd *httpd)
 {
     connections_cut_idle(httpd);
+    if (httpd->now_ms >= httpd->flush_until_ms)
+        connections_cut_sending(httpd);
     if (is_busy(httpd) && httpd->now_ms < httpd->stop_until_ms)
         return;
     say_stopped(httpd, connections_cut_all(httpd));
@@ -136,11 +146,15 @@ static void turn(struct httpd *httpd)
 
     httpd->now_ms = clock_monotonic_ms();
     for (int i = 0; i < n; i++)
-        if (events[i].data.ptr)
+        if (events[i].data.ptr == httpd)
+            streams_cut_gone(httpd);
+        else if (events[i].data.ptr)
             linger_read(&httpd->linger, events[i].data.ptr);
     if (atomic_load(&httpd->stopping) && !httpd->draining)
         stop_listening(httpd);
     resume_finished(httpd);
+    streams_resume_woken(httpd);
+    streams_resume_idle(httpd);
     httpd->turn_again = false;
     (void)MHD_run(httpd->daemon);
     connections_cut_late(httpd);
@@ -155,7 +169,8 @@ static void *run(void *arg)
     struct httpd *httpd = arg;
 
     (void)pthread_setname_np(pthread_self(), "http-loop");
-    while (!atomic_load(&httpd->quitting) || !httpd->stopped || httpd->n_working)
+    while (!atomic_load(&httpd->quitting) || !httpd->stopped || httpd->n_working
+           || httpd->n_waiting)
         turn(httpd);
     (void)pthread_mutex_lock(&httpd->farewell.lock);
     httpd->farewell.ended = true;
@@ -164,9 +179,9 @@ static void *run(void *arg)
     return NULL;
 }
 
-static int watch(int poll_fd, int fd, uint32_t events)
+static int watch(int poll_fd, int fd, uint32_t events, void *as)
 {
-    struct epoll_event event = {.events = events};
+    struct epoll_event event = {.events = events, .data.ptr = as};
 
     return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event);
 }
@@ -178,10 +193,12 @@ int loop_start(struct httpd *httpd, struct err *err)
 
     httpd->poll_fd = httpd->linger.poll_fd = epoll_create1(EPOLL_CLOEXEC);
     httpd->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    httpd->gone_fd = epoll_create1(EPOLL_CLOEXEC);
     /* Edge-triggered, the event counter needs no reading: each write is an edge. */
-    if (httpd->poll_fd < 0 || httpd->wake_fd < 0
-        || watch(httpd->poll_fd, library_fd, EPOLLIN) < 0
-        || watch(httpd->poll_fd, httpd->wake_fd, EPOLLIN | EPOLLET) < 0)
+    if (httpd->poll_fd < 0 || httpd->wake_fd < 0 || httpd->gone_fd < 0
+        || watch(httpd->poll_fd, library_fd, EPOLLIN, NULL) < 0
+        || watch(httpd->poll_fd, httpd->wake_fd, EPOLLIN | EPOLLET, NULL) < 0
+        || watch(httpd->poll_fd, httpd->gone_fd, EPOLLIN, httpd) < 0)
         return err_set_errno(err, errno, "setting up the HTTP loop");
     failed = pthread_create(&httpd->thread, NULL, run, httpd);
     if (failed)
@@ -216,7 +233,7 @@ int loop_stop(struct httpd *httpd, int grace_ms)
 
     atomic_store(&httpd->grace_ms, grace_ms);
     atomic_store(&httpd->stopping, true);
-    wake(httpd);
+    loop_wake(httpd);
     if (!wait_for(httpd, &httpd->farewell.stopped, (int64_t)grace_ms + STOP_MARGIN_MS))
         log_error("the HTTP loop is held up by a handler, going on without it");
     (void)pthread_mutex_lock(&httpd->farewell.lock);
@@ -230,7 +247,7 @@ bool loop_quit(struct httpd *httpd)
     if (!httpd->thread_runs)
         return true;
     atomic_store(&httpd->quitting, true);
-    wake(httpd);
+    loop_wake(httpd);
     if (!wait_for(httpd, &httpd->farewell.ended, LOOP_QUIT_MS))
         return false;
     (void)pthread_join(httpd->thread, NULL);

@@ -13,6 +13,9 @@ int loop_start(struct httpd *httpd, struct err *err) CHECKED;
 /* Gives an answered request back to the loop; from any thread. */
 void loop_finished(struct request *req);
 
+/* Makes it take a turn; from any thread. */
+void loop_wake(struct httpd *httpd);
+
 /* Serving ends: see httpd_stop. */
 int loop_stop(struct httpd *httpd, int grace_ms);
 

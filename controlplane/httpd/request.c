@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "httpd/server.h"
+#include "httpd/stream.h"
 #include "httpd/strict.h"
 
 /* Buffers larger than this aren't kept for the connection's next request. */
@@ -39,6 +40,7 @@ void request_end(struct request *req)
 {
     if (req->principal && req->httpd->options.principal_free)
         req->httpd->options.principal_free(req->principal);
+    stream_end(req);
     if (req->response)
         MHD_destroy_response(req->response);
     cJSON_Delete(req->body_json);
@@ -134,6 +136,32 @@ int request_query_only(const struct request *req, const char *const *known, stru
 const char *request_header(const struct request *req, const char *name)
 {
     return MHD_lookup_connection_value(req->mhd, MHD_HEADER_KIND, name);
+}
+
+struct values {
+    const char *name;
+    struct buf text;
+};
+
+static enum MHD_Result append_value(void *ctx, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    struct values *values = ctx;
+
+    (void)kind;
+    if (strcasecmp(name, values->name) == 0 && value)
+        buf_printf(&values->text, "%s%s", values->text.size ? ", " : "", value);
+    return MHD_YES;
+}
+
+char *request_header_all(const struct request *req, const char *name)
+{
+    struct values values = {.name = name};
+
+    if (!request_header(req, name))
+        return NULL;
+    (void)MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, append_value, &values);
+    return buf_take(&values.text);
 }
 
 const char *request_bearer(const struct request *req)

@@ -81,8 +81,10 @@ struct request {
     char *text;
     size_t text_size;
     struct extra_header *extra;
+    struct httpd_stream *stream;
     struct MHD_Response *response;
     int status;
+    bool streams;   /* the response goes on: it is `stream` */
     bool close;     /* the connection ends with this answer */
     int raw_status; /* of an answer that went past libmicrohttpd; the loop's; 0: none */
 };

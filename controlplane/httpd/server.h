@@ -22,6 +22,7 @@
 struct counters {
     _Atomic int64_t requests;
     _Atomic int64_t connections;
+    _Atomic int64_t streams;
     _Atomic int64_t by_status[6];
     _Atomic int64_t refused_malformed;
     _Atomic int64_t cut_late;
@@ -50,8 +51,10 @@ struct httpd {
     _Atomic bool quitting; /* end the thread once no handler holds a request */
     _Atomic int grace_ms;
 
-    /* Requests answered by some thread, for the loop to take up again. */
+    /* Requests answered by some thread, and streams that have something, for the loop to take
+     * up again. */
     _Atomic(struct request *) finished;
+    _Atomic(struct httpd_stream *) woken;
     _Atomic int finishers; /* inside loop_finished now: they still touch this struct */
     int wake_fd;
 
@@ -62,11 +65,14 @@ struct httpd {
     int64_t now_ms; /* monotonic, as of this turn of the loop */
     struct connection_list lists[N_PHASES];
     struct linger_set linger;
+    int gone_fd;     /* an epoll of the streams' sockets, in poll_fd: who has hung up */
     int n_working;   /* suspended connections */
+    int n_waiting;   /* the same for streams */
     bool turn_again; /* a connection was closed */
     bool draining;   /* the order to stop was seen */
     bool stopped;
     int64_t stop_until_ms;
+    int64_t flush_until_ms; /* streams have until then to be read to their end */
     uint64_t id_seed;
     uint64_t id_count;
 };

@@ -601,6 +601,9 @@ static void test_an_answer_without_end_is_too_large(void **state)
         assert_int_equal(net_call(net, &request, &answer, &err), -1);
         assert_int_equal(err.kind, ERR_TOO_LARGE);
         assert_int_equal(server.connections, 1);
+        /* the head was whole only where it is the body that has no end */
+        assert_int_equal(answer.cut_status, i == 0 ? 200 : 0);
+        assert_int_equal(answer.status, 0);
     }
 }
 
