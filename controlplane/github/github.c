@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "github/github.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "crypto/jwt.h"
-#include "github/token_cache.h"
+#include "github/github_private.h"
 
 /* GitHub refuses more than ten minutes; the minute back is for clocks that differ. */
 #define JWT_BACKDATE_S 60
@@ -17,15 +15,6 @@
 #define ANSWER_MAX_BYTES (256 * 1024)
 /* GitHub asks for a minute's pause when it limits us without saying for how long. */
 #define LIMITED_DEFAULT_S 60
-
-struct github {
-    const struct config *config;
-    struct net *net;
-    struct jwt_key *key; /* NULL: no App */
-    struct token_cache *cache;
-    pthread_mutex_t lock;   /* one request for a token at a time */
-    int64_t quiet_until_ms; /* a rate limit: nothing is asked before (under lock) */
-};
 
 struct github *github_new(const struct config *config, struct net *net, struct err *err)
 {
@@ -43,6 +32,7 @@ struct github *github_new(const struct config *config, struct net *net, struct e
     github->key = TAKE(key);
     github->cache = token_cache_new();
     (void)pthread_mutex_init(&github->lock, NULL);
+    (void)pthread_mutex_init(&github->limits_lock, NULL);
     return github;
 }
 
@@ -51,6 +41,9 @@ void github_free(struct github *github)
     if (!github)
         return;
     (void)pthread_mutex_destroy(&github->lock);
+    (void)pthread_mutex_destroy(&github->limits_lock);
+    free(github->limits_repo);
+    cJSON_Delete(github->limits);
     token_cache_free(github->cache);
     jwt_key_free(github->key);
     free(github);
@@ -140,8 +133,8 @@ static int judge(struct github *github, const struct net_answer *answer, const c
                         "%s: GitHub answered %d: %s", what, answer->status, message);
 }
 
-static cJSON *call_as_app(struct github *github, const char *method, const char *path,
-                          const char *body, const char *what, struct err *err)
+cJSON *github_call(struct github *github, const struct secret *bearer, const char *method,
+                   const char *path, const char *body, const char *what, struct err *err)
 {
     static const char *const headers[] = {
         "Accept: application/vnd.github+json",
@@ -149,14 +142,13 @@ static cJSON *call_as_app(struct github *github, const char *method, const char 
         NULL,
     };
     scoped_str url = xasprintf("%s%s", github->config->github_api_url, path);
-    scoped(secret) jwt = app_jwt(github, err);
     scoped_net_answer answer = {0};
     /* A token too many does no harm, so a lost answer is asked for again. */
     struct net_request request = {
         .method = method,
         .url = url,
         .headers = headers,
-        .bearer = jwt,
+        .bearer = bearer,
         .body = body,
         .body_size = body ? strlen(body) : 0,
         .timeout_ms = 15000,
@@ -170,8 +162,6 @@ static cJSON *call_as_app(struct github *github, const char *method, const char 
         (void)refuse_limited(err, quiet_ms / 1000 + 1);
         return NULL;
     }
-    if (!jwt)
-        return NULL;
     if (net_call(github->net, &request, &answer, err) < 0) {
         err->kind = ERR_UNAVAILABLE;
         err->code = "github_unavailable";
@@ -179,6 +169,14 @@ static cJSON *call_as_app(struct github *github, const char *method, const char 
         return NULL;
     }
     return judge(github, &answer, what, err) < 0 ? NULL : net_answer_json(&answer, err);
+}
+
+static cJSON *call_as_app(struct github *github, const char *method, const char *path,
+                          const char *body, const char *what, struct err *err)
+{
+    scoped(secret) jwt = app_jwt(github, err);
+
+    return jwt ? github_call(github, jwt, method, path, body, what, err) : NULL;
 }
 
 /* --- Tokens
@@ -209,12 +207,12 @@ static char *narrowed_to(const char *repo)
     return json_text(body);
 }
 
-static int ask_token(struct github *github, const char *repo, int64_t installation_id,
+/* `body` is what the token is narrowed to. */
+static int ask_token(struct github *github, const char *body, int64_t installation_id,
                      struct github_token *out, struct err *err)
 {
     scoped_str path =
         xasprintf("/app/installations/%lld/access_tokens", (long long)installation_id);
-    scoped_str body = narrowed_to(repo);
     scoped_json answer =
         call_as_app(github, "POST", path, body, "asking for an installation token", err);
     const char *token = json_get_str(answer, "token");
@@ -242,13 +240,16 @@ static int static_token(const struct github *github, struct github_token *out, s
 static int token_of_app(struct github *github, const char *repo, int64_t installation_id,
                         struct github_token *out, struct err *err)
 {
+    scoped_str body = NULL;
+
     if (token_cache_get(github->cache, repo, out))
         return 0;
     if (!installation_id)
         installation_id = github->config->github_app_installation_id;
     if (!installation_id && find_installation(github, repo, &installation_id, err) < 0)
         return -1;
-    if (ask_token(github, repo, installation_id, out, err) < 0)
+    body = narrowed_to(repo);
+    if (ask_token(github, body, installation_id, out, err) < 0)
         return -1;
     token_cache_put(github->cache, repo, out);
     return 0;
@@ -266,6 +267,18 @@ int github_token(struct github *github, const char *repo, int64_t installation_i
         return err_set(err, ERR_INVALID, "a repository is OWNER/NAME");
     (void)pthread_mutex_lock(&github->lock);
     done = token_of_app(github, repo, installation_id, out, err);
+    (void)pthread_mutex_unlock(&github->lock);
+    return done;
+}
+
+int github_metadata_token(struct github *github, struct github_token *out, struct err *err)
+{
+    int done;
+
+    *out = (struct github_token){0};
+    (void)pthread_mutex_lock(&github->lock);
+    done = ask_token(github, "{\"permissions\":{\"metadata\":\"read\"}}",
+                     github->config->github_app_installation_id, out, err);
     (void)pthread_mutex_unlock(&github->lock);
     return done;
 }

@@ -4,6 +4,7 @@
 #include "base/secret.h"
 #include "config/config.h"
 #include "net/net.h"
+#include "json/json.h"
 
 /*
  * GitHub as the control plane uses it: short-lived tokens for one repository.
@@ -32,6 +33,14 @@ struct github_token {
     int64_t expires_ms; /* wall time */
 };
 void github_token_done(struct github_token *token);
+
+/*
+ * GitHub's own answer to GET /rate_limit, a few seconds old at most, for the installation that
+ * `repo` is part of; NULL: the configured one. ERR_INVALID about "repo" where none is
+ * configured; otherwise as github_token.
+ */
+int github_limits(struct github *github, const char *repo, cJSON **out,
+                  struct err *err) CHECKED;
 
 /*
  * A token for `repo` (OWNER/NAME) that is good for TOKEN_LEFT_MIN_MS at least.
