@@ -8,10 +8,10 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "crypto/random.h"
-#include "kubernetes/budget.h"
 #include "kubernetes/credentials.h"
 #include "kubernetes/status.h"
 #include "kubernetes/transport.h"
+#include "net/budget.h"
 #include "net/retry.h"
 
 /*

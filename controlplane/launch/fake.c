@@ -2,10 +2,12 @@
 #include "launch/launcher.h"
 
 #include <pthread.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "launch/fake_explain.h"
 #include "launch/fake_table.h"
 #include "launch/job_ref.h"
 #include "launch/outcome.h"
@@ -23,6 +25,8 @@
 #define USER_AGENT "dispatch-fake-runner/" DISPATCH_VERSION
 #define IDLE_WAIT_MS 60000
 #define NOTES_MAX_BYTES 4096 /* about; for tests */
+#define SECOND_NAME "fake-2"
+#define SECOND_PART SECOND_NAME ":"
 
 struct fake {
     pthread_mutex_t lock;
@@ -33,6 +37,7 @@ struct fake {
     size_t n_callers;
     bool has_timer;
     bool closing; /* also read by net during a call */
+    bool is_second;
     struct fake_table table;
     struct fake_job *first_call;
     struct fake_job **last_call;
@@ -288,12 +293,28 @@ static struct fake_job *add_job(struct fake *fake, const struct job_spec *spec, 
     return job;
 }
 
-static int fake_start(void *self, const struct job_spec *spec, char **out_ref, struct err *err)
+/* What of the script is for this one; the caller frees it. */
+static char *part_of_script(const struct fake *fake, const char *script)
+{
+    const char *second = script ? strstr(script, SECOND_PART) : NULL;
+
+    if (!second)
+        return xstrdup(script);
+    return fake->is_second ? xstrdup(second + strlen(SECOND_PART))
+                           : xasprintf("%.*s", (int)(second - script), script);
+}
+
+static int fake_start(void *self, const struct job_spec *wanted, char **out_ref,
+                      struct err *err)
 {
     struct fake *fake = self;
+    scoped_str script = part_of_script(fake, wanted->script);
+    struct job_spec own = *wanted;
+    const struct job_spec *spec = &own;
     struct fake_job *job;
     int result;
 
+    own.script = script;
     (void)pthread_mutex_lock(&fake->lock);
     job = fake_table_find(&fake->table, spec->run, spec->attempt);
     if (!job)
@@ -427,6 +448,15 @@ static int fake_list(void *self, launcher_job_fn each, void *ctx, struct err *er
     return 0;
 }
 
+static int fake_open_second(const struct config *config, launcher_changed_fn changed,
+                            void *changed_ctx, void **out_self, struct err *err)
+{
+    if (fake_open(config, changed, changed_ctx, out_self, err) < 0)
+        return -1;
+    ((struct fake *)*out_self)->is_second = true;
+    return 0;
+}
+
 const struct launcher_ops fake_launcher = {
     .name = "fake",
     .open = fake_open,
@@ -438,4 +468,19 @@ const struct launcher_ops fake_launcher = {
     .logs = fake_logs,
     .note = fake_note,
     .list = fake_list,
+    .explain = fake_explain,
+};
+
+const struct launcher_ops fake_second_launcher = {
+    .name = SECOND_NAME,
+    .open = fake_open_second,
+    .close = fake_close,
+    .start = fake_start,
+    .poll = fake_poll,
+    .stop = fake_stop,
+    .forget = fake_forget,
+    .logs = fake_logs,
+    .note = fake_note,
+    .list = fake_list,
+    .explain = fake_explain,
 };

@@ -29,6 +29,9 @@
  *     stubborn            doesn't listen to TERM, only to KILL
  *     pr=URL              the pull request that a completed run reports
  *
+ * A second one, `fake-2`, is a backend of its own; where the word "fake-2:" is in the script,
+ * what follows it is for that one and what precedes it for the first.
+ *
  * crash, oom, evicted, silent, frozen and vanish may stand alone, without "end=".
  */
 enum fake_end {

@@ -210,4 +210,5 @@ const struct launcher_ops kubernetes_launcher = {
     .logs = kubernetes_logs,
     .note = kubernetes_note,
     .list = kubernetes_list,
+    .explain = kubernetes_explain,
 };

@@ -48,8 +48,9 @@ static int call(const struct kubernetes_api *api, const struct cluster_request *
     struct err failure = {0};
 
     if (clock_monotonic_ms() < atomic_load(api->away_until_ms)) {
+        (void)err_set(err, ERR_UNAVAILABLE, "the API server didn't answer a moment ago");
         err->retry_after_s = KUBERNETES_API_PAUSE_MS / 1000;
-        return err_set(err, ERR_UNAVAILABLE, "the API server didn't answer a moment ago");
+        return -1;
     }
     if (cluster_call(api->cluster, request, out, &failure) == 0)
         return 0;

@@ -53,4 +53,5 @@ int kubernetes_logs(void *self, const char *name, size_t limit_bytes, struct buf
                     struct err *err);
 int kubernetes_stop(void *self, const char *name, struct err *err);
 int kubernetes_forget(void *self, const char *name, struct err *err);
+int kubernetes_explain(void *self, const struct job_spec *spec, cJSON **out, struct err *err);
 #endif

@@ -7,9 +7,8 @@
 #include "base/log.h"
 
 static const struct launcher_ops *const backends[] = {
-    &kubernetes_launcher,
-    &process_launcher,
-    &fake_launcher,
+    &kubernetes_launcher, &docker_launcher, &cloudrun_launcher,
+    &process_launcher,    &fake_launcher,   &fake_second_launcher,
 };
 
 struct launcher {
@@ -29,6 +28,13 @@ static const struct launcher_ops *backend_named(const char *name, struct err *er
     (void)err_set_field(err, "launcher", "there is no launcher \"%.40s\" (known: %s)",
                         name ? name : "", known.data);
     return NULL;
+}
+
+bool launcher_known(const char *name)
+{
+    struct err ignored = {0};
+
+    return backend_named(name, &ignored) != NULL;
 }
 
 struct launcher *launcher_open(const char *name, const struct config *config,
@@ -109,6 +115,17 @@ void launcher_note(struct launcher *launcher, const char *ref, const char *reaso
 {
     if (launcher->ops->note)
         launcher->ops->note(launcher->self, ref, reason, sentence);
+}
+
+int launcher_explain(struct launcher *launcher, const struct job_spec *spec, cJSON **out,
+                     struct err *err)
+{
+    if (!launcher->ops->explain)
+        return err_set(err, ERR_UNSUPPORTED, "%s can't tell what it would start",
+                       launcher->ops->name);
+    if (launcher->ops->explain(launcher->self, spec, out, err) < 0)
+        return err_wrap(err, "%s: explaining a job", launcher->ops->name);
+    return 0;
 }
 
 int launcher_list(struct launcher *launcher, launcher_job_fn each, void *ctx, struct err *err)

@@ -5,6 +5,7 @@
 #include "base/secret.h"
 #include "config/config.h"
 #include "model/run.h"
+#include "json/json.h"
 
 /*
  * Where jobs run. A backend is a const struct of functions plus its own state (launcher_ops);
@@ -58,7 +59,7 @@ struct launcher_ops {
      * died half-way: the second start adopts it. ERR_TIMEOUT: it may or may not have started,
      * ask again. ERR_UNAVAILABLE: the backend is away or busy and has started nothing; ask
      * later (retry_after_s), it is no failure of this run. Any other error: it has not and will
-     * not. *out_ref is the caller's. */
+     * not; its code may be a failure code ("image_pull"). *out_ref is the caller's. */
     int (*start)(void *self, const struct job_spec *spec, char **out_ref, struct err *err);
 
     /* A job the backend has forgotten is JOB_LOST, which is an answer, not an error. */
@@ -79,12 +80,19 @@ struct launcher_ops {
      * be lost. Optional: NULL. */
     void (*note)(void *self, const char *ref, const char *reason, const char *sentence);
 
+    /* What `start` would make of this spec, as a document for people: every secret's value is
+     * EXPLAIN_SECRET (spec->task_token is NULL), and the attempt is 1. Makes nothing, asks
+     * nobody, never waits. Optional: NULL. */
+    int (*explain)(void *self, const struct job_spec *spec, cJSON **out, struct err *err);
+
     /* Every job of ours that the backend has, ended ones as well, so that those of no run can
      * be found. Optional: NULL. */
     int (*list)(void *self, launcher_job_fn each, void *ctx, struct err *err);
 };
 
 struct launcher;
+
+bool launcher_known(const char *name);
 
 struct launcher *launcher_open(const char *name, const struct config *config,
                                launcher_changed_fn changed, void *changed_ctx,
@@ -105,10 +113,16 @@ int launcher_logs(struct launcher *launcher, const char *ref, size_t limit_bytes
 
 void launcher_note(struct launcher *launcher, const char *ref, const char *reason,
                    const char *sentence);
+#define EXPLAIN_SECRET "<secret>"
+int launcher_explain(struct launcher *launcher, const struct job_spec *spec, cJSON **out,
+                     struct err *err) CHECKED; /* ERR_UNSUPPORTED when it can't */
 int launcher_list(struct launcher *launcher, launcher_job_fn each, void *ctx,
                   struct err *err) CHECKED; /* ERR_UNSUPPORTED when it can't */
 
 extern const struct launcher_ops kubernetes_launcher;
+extern const struct launcher_ops docker_launcher;
+extern const struct launcher_ops cloudrun_launcher;
 extern const struct launcher_ops process_launcher;
 extern const struct launcher_ops fake_launcher;
+extern const struct launcher_ops fake_second_launcher;
 #endif

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "launch/job_child.h"
 #include "launch/job_cleaner.h"
+#include "launch/job_explain.h"
 #include "launch/job_lock.h"
 #include "launch/job_ref.h"
 #include "launch/job_session.h"
@@ -428,6 +429,19 @@ static int local_forget(void *self, const char *name, struct err *err)
     return 0;
 }
 
+/* --- Telling -------------------------------------------------------------------------- */
+
+static int local_explain(void *self, const struct job_spec *spec, cJSON **out, struct err *err)
+{
+    const struct local *local = self;
+    struct job_ref ref = job_ref_make(spec->run, spec->attempt);
+    scoped_str job_dir = xasprintf("%s/%s", local->work.path, ref.text);
+
+    (void)err;
+    *out = job_explain(local->runner, local->ca_file, spec, job_dir);
+    return 0;
+}
+
 const struct launcher_ops process_launcher = {
     .name = "process",
     .open = local_open,
@@ -437,4 +451,5 @@ const struct launcher_ops process_launcher = {
     .stop = local_stop,
     .forget = local_forget,
     .logs = local_logs,
+    .explain = local_explain,
 };

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SUPPORT_KUBERNETES_STANDIN_H
 #define SUPPORT_KUBERNETES_STANDIN_H
-#include <sys/types.h>
-
-#include "json/json.h"
+#include "standin.h"
 
 /*
  * The stand-in for a Kubernetes API server (kubernetes-standin/README.md) as a child of a test
@@ -11,9 +9,7 @@
  * wrong.
  */
 struct kubernetes_standin {
-    pid_t pid;
-    int port;
-    struct net *net;
+    struct standin standin;
     char *kubeconfig; /* a path */
 };
 

@@ -6,7 +6,9 @@
 #include <sys/stat.h>
 
 #include "base/alloc.h"
+#include "cloudrun_standin.h"
 #include "crypto/random.h"
+#include "engine_standin.h"
 #include "kubernetes_standin.h"
 #include "json/json.h"
 
@@ -71,6 +73,117 @@ const struct backend kubernetes = {
     .clean = clean_cluster,
 };
 
+/* --- Docker: a child of ours, or an engine behind it -------------------------------------- */
+
+/* A real engine's containers can't see our files: what to do reaches the image that
+ * tests/e2e/docker/run makes in a variable which runners are handed, and nobody here sets. */
+#define SCRIPT_VARIABLE "XAI_BASE_URL"
+
+static void prepare_engine(struct world *world)
+{
+    const char *const flags[] = {
+        "--run-command", world->config.runner,      "--image", "dispatch-test:1",
+        "--pull",        "registry:5000/to/pull:2", NULL};
+    const char *ulimits = getenv("TEST_ENGINE_ULIMITS");
+    struct config_docker *settings = &world->config.docker;
+
+    world->engine = xcalloc(1, sizeof(*world->engine));
+    engine_standin_start(world->engine, world->dir, flags);
+    *settings = (struct config_docker){
+        .host = xstrdup(world->engine->host),
+        .image =
+            xstrdup(engine_standin_real() ? "localhost/dispatch-test:1" : "dispatch-test:1"),
+        .pull_policy = xstrdup("missing"),
+        .namespace = xasprintf("test-%llx", (unsigned long long)random_u64()),
+        .network = xstrdup("host"),
+        .memory = xstrdup("64m"),
+        .tmp_size = xstrdup("16m"),
+        .ulimits = xstrdup(ulimits && *ulimits ? ulimits : NULL),
+        .cpus = 1,
+        .pids = 100,
+        .stop_grace_s = 2,
+    };
+    world->config.public_url = xstrdup(HOME_URL);
+}
+
+static void forget_job(void *ctx, struct id run, int attempt, const char *ref)
+{
+    struct world *world = ctx;
+    struct job_view view;
+    struct err err = {0};
+
+    (void)run;
+    (void)attempt;
+    (void)!launcher_stop(world->launcher, ref, &err);
+    wait_until(launcher_poll(world->launcher, ref, &view, &err) == 0
+                   && (view.phase == JOB_ENDED || view.phase == JOB_LOST),
+               SOON_MS);
+    (void)!launcher_forget(world->launcher, ref, &err);
+}
+
+/* Nothing stays on a real engine. */
+static void empty_engine(struct world *world)
+{
+    struct err err = {0};
+
+    if (!engine_standin_real())
+        return;
+    engine_standin_clear(world->engine);
+    if (!world->launcher)
+        open_launcher(world);
+    wait_until(launcher_list(world->launcher, forget_job, world, &err) == 0, SOON_MS);
+}
+
+static void clean_engine(struct world *world)
+{
+    engine_standin_stop(world->engine);
+    free(world->engine);
+    free(world->config.docker.host);
+    free(world->config.docker.image);
+    free(world->config.docker.pull_policy);
+    free(world->config.docker.namespace);
+    free(world->config.docker.network);
+    free(world->config.docker.memory);
+    free(world->config.docker.tmp_size);
+    free(world->config.docker.work_size);
+    free(world->config.docker.env_file);
+    free(world->config.docker.ulimits);
+    free(world->config.public_url);
+}
+
+const struct backend docker = {
+    .name = "docker",
+    SHELL_SCRIPTS,
+    .prepare = prepare_engine,
+    .empty = empty_engine,
+    .clean = clean_engine,
+};
+
+/* --- Cloud Run: the same ----------------------------------------------------------------- */
+
+static void prepare_cloud(struct world *world)
+{
+    world->cloud = xcalloc(1, sizeof(*world->cloud));
+    cloudrun_standin_start(world->cloud, world->dir, world->config.runner, NULL);
+    cloudrun_standin_settings(world->cloud, &world->config);
+    world->config.public_url = xstrdup(HOME_URL);
+}
+
+static void clean_cloud(struct world *world)
+{
+    standin_stop(world->cloud);
+    free(world->cloud);
+    cloudrun_standin_settings_done(&world->config);
+    free(world->config.public_url);
+}
+
+const struct backend cloudrun = {
+    .name = "cloudrun",
+    SHELL_SCRIPTS,
+    .prepare = prepare_cloud,
+    .clean = clean_cloud,
+};
+
 /* --- The world ------------------------------------------------------------------------ */
 
 /* The stand-in for dispatch-runner: says that it began, then does what the file for its run
@@ -128,6 +241,11 @@ struct world *world_new(const struct backend *backend)
     return world;
 }
 
+int world_crowd(const struct world *world)
+{
+    return world->backend == &docker && engine_standin_real() ? 20 : 100;
+}
+
 struct world *world_of(void **state)
 {
     return world_new(*state);
@@ -135,6 +253,8 @@ struct world *world_of(void **state)
 
 void world_free(struct world *world)
 {
+    if (world->backend->empty)
+        world->backend->empty(world);
     launcher_free(world->launcher);
     if (world->backend->clean)
         world->backend->clean(world);
@@ -162,6 +282,8 @@ struct id run_doing(struct world *world, const char *script)
     id_text(run, text);
     name = xasprintf("do-%s", text);
     test_file_write(world->dir, name, script);
+    if (world->backend == &docker && engine_standin_real())
+        assert_int_equal(setenv(SCRIPT_VARIABLE, script, 1), 0);
     return run;
 }
 
@@ -266,6 +388,8 @@ bool has_logged(struct world *world, const char *ref, const char *word)
 void await_started(struct world *world, const char *ref)
 {
     wait_until(executions(world, ref) > 0, SOON_MS);
+    /* A backend that is polled knows later than its log does. */
+    wait_until(phase_of(world, ref) != JOB_STARTING, SOON_MS);
     if (world->backend->says_ready)
         wait_until(has_logged(world, ref, "ready\n"), SOON_MS);
 }

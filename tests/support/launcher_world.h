@@ -20,6 +20,8 @@ enum kind { QUICK, FAILING, LONG, STUBBORN };
 
 struct world;
 struct kubernetes_standin;
+struct standin;
+struct engine_standin;
 
 struct backend {
     const char *name;
@@ -30,11 +32,15 @@ struct backend {
     /* What it needs before it is opened, and what becomes of that; or NULL. */
     void (*prepare)(struct world *world);
     void (*clean)(struct world *world);
+    /* Before its launcher is closed for good; or NULL. */
+    void (*empty)(struct world *world);
 };
 
 extern const struct backend process;
 extern const struct backend fake;
 extern const struct backend kubernetes;
+extern const struct backend cloudrun;
+extern const struct backend docker;
 
 struct world {
     const struct backend *backend;
@@ -44,6 +50,8 @@ struct world {
     struct launcher *launcher;
     atomic_int changes;
     struct kubernetes_standin *standin; /* of `kubernetes` */
+    struct standin *cloud;              /* of `cloudrun` */
+    struct engine_standin *engine;      /* of `docker` */
 };
 
 /* With the config's directory and runner in place, but no launcher yet. */
@@ -51,6 +59,9 @@ struct world *world_prepare(const struct backend *backend);
 struct world *world_new(const struct backend *backend);
 void world_free(struct world *world);
 DEFINE_SCOPED(world)
+/* How many jobs at once are many there: 100; 20 for a real engine on a machine that builds,
+ * too. */
+int world_crowd(const struct world *world);
 /* cmocka carries the backend to the case. */
 struct world *world_of(void **state);
 

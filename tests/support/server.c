@@ -4,9 +4,32 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/api_keys.h"
+#include "api/rate.h"
 #include "base/alloc.h"
 #include "model/token.h"
+#include "oidc/oidc.h"
 #include "service/integration_tokens.h"
+#include "service/personal_tokens.h"
+
+/* Freed by config_done, as if they had been read. */
+static void fill_credentials(struct config *config, const struct test_server_options *options)
+{
+    scoped_str more = xstrdup(options->more_api_keys ? options->more_api_keys : "");
+    char *rest = more;
+
+    config->api_keys = xcalloc(8, sizeof(*config->api_keys));
+    config->api_keys[config->n_api_keys++] = secret_new(TEST_API_KEY);
+    for (char *key = strsep(&rest, ","); key; key = strsep(&rest, ","))
+        if (*key && config->n_api_keys < 8)
+            config->api_keys[config->n_api_keys++] = secret_new(key);
+    if (!options->oidc_issuer)
+        return;
+    config->oidc_issuers.texts = xcalloc(1, sizeof(char *));
+    config->oidc_issuers.texts[0] = xstrdup(options->oidc_issuer);
+    config->oidc_issuers.count = 1;
+    config->oidc_audience = xstrdup(TEST_AUDIENCE);
+}
 
 static void fill_config(struct config *config, const char *dir,
                         const struct test_server_options *options)
@@ -33,9 +56,7 @@ static void fill_config(struct config *config, const char *dir,
         free(config->github_api_url);
         config->github_api_url = xstrdup(options->github_api_url);
     }
-    config->api_keys = xcalloc(1, sizeof(*config->api_keys));
-    config->api_keys[0] = secret_new(TEST_API_KEY);
-    config->n_api_keys = 1;
+    fill_credentials(config, options);
     secret_free(config->github_token);
     config->github_token = secret_new("ghp_test");
     config->max_workers = options->max_workers;
@@ -44,6 +65,10 @@ static void fill_config(struct config *config, const char *dir,
     config->claim_timeout_s = options->claim_timeout_s ? options->claim_timeout_s : 120;
     config->queue_timeout_s = options->queue_timeout_s ? options->queue_timeout_s : 86400;
     config->run_timeout_s = options->run_timeout_s ? options->run_timeout_s : 60;
+    if (options->stream_heartbeat_s)
+        config->stream_heartbeat_s = options->stream_heartbeat_s;
+    if (options->configure)
+        options->configure(config);
 }
 
 static void open_all(struct test_server *server)
@@ -51,11 +76,13 @@ static void open_all(struct test_server *server)
     struct err err = {0};
     struct net_options net_options = {.user_agent = "test/1"};
     struct service_options service_options = {.config = &server->config};
+    struct deliveries_options deliveries_options = {.config = &server->config};
     struct httpd_options options = {
         .address = "127.0.0.1",
         .connections_max = 1024,
         .connections_per_address_max = 1024,
         .request_deadline_ms = 5000,
+        .stream_idle_ms = server->config.stream_heartbeat_s * 1000,
         .app = &server->app,
         .routes = public_routes,
         .n_routes = n_public_routes,
@@ -65,20 +92,40 @@ static void open_all(struct test_server *server)
 
     assert_made(server->db = db_open(server->config.database, &err), err);
     assert_made(server->tokens = token_store_open(server->db, &err), err);
+    assert_made(server->personal_tokens = personal_token_store_open(server->db, &err), err);
+    assert_made(server->credentials = credential_store_open(server->db, &err), err);
+    assert_made(server->api_keys = api_keys_new(&server->config, server->credentials, &err),
+                err);
     assert_made(server->net = net_new(&net_options, &err), err);
+    server->oidc =
+        server->config.oidc_issuers.count ? oidc_new(&server->config, server->net) : NULL;
     assert_made(server->github = github_new(&server->config, server->net, &err), err);
     assert_made(server->vault = vault_open(server->config.database, NULL, &err), err);
     service_options.db = server->db;
     service_options.tokens = server->tokens;
+    service_options.personal_tokens = server->personal_tokens;
     service_options.vault = server->vault;
+    deliveries_options.vault = server->vault;
+    deliveries_options.db = server->db;
+    assert_made(server->deliveries = deliveries_new(&deliveries_options, &err), err);
+    service_options.deliveries = server->deliveries;
     assert_made(server->service = service_new(&service_options, &err), err);
+    server->rate = rate_new(&server->config);
+    assert_made(server->live = live_new(server->db, &err), err);
     server->app = (struct app){
         .config = &server->config,
         .db = server->db,
         .tokens = server->tokens,
+        .personal_tokens = server->personal_tokens,
+        .credentials = server->credentials,
+        .api_keys = server->api_keys,
+        .oidc = server->oidc,
         .github = server->github,
         .service = server->service,
         .vault = server->vault,
+        .deliveries = server->deliveries,
+        .live = server->live,
+        .rate = server->rate,
         .started_ms = clock_wall_ms(),
     };
     assert_made(server->httpd = httpd_start(&options, &err), err);
@@ -86,6 +133,7 @@ static void open_all(struct test_server *server)
     server->url = xasprintf("http://127.0.0.1:%d", httpd_port(server->httpd));
     if (server->config.max_workers >= 0)
         assert_ok(service_start(server->service, server->url, &err), err);
+    assert_ok(deliveries_start(server->deliveries, &err), err);
 }
 
 static void close_all(struct test_server *server)
@@ -93,9 +141,16 @@ static void close_all(struct test_server *server)
     (void)httpd_stop(server->httpd, 2000);
     service_stop(server->service);
     httpd_free(TAKE(server->httpd));
+    live_free(TAKE(server->live));
+    rate_free(TAKE(server->rate));
     service_free(TAKE(server->service));
+    deliveries_free(TAKE(server->deliveries));
     github_free(TAKE(server->github));
+    oidc_free(TAKE(server->oidc));
     net_free(TAKE(server->net));
+    api_keys_free(TAKE(server->api_keys));
+    credential_store_free(TAKE(server->credentials));
+    personal_token_store_free(TAKE(server->personal_tokens));
     vault_free(TAKE(server->vault));
     token_store_free(TAKE(server->tokens));
     db_free(TAKE(server->db));
@@ -133,11 +188,22 @@ void test_server_free(struct test_server *server)
 char *test_server_token(struct test_server *server, const char *repo)
 {
     struct err err = {0};
-    struct token_wish wish = {.repo = repo, .name = "test"};
-    scoped(secret) token = integration_token_mint(server->tokens, &wish, &err);
+    struct token_wish wish = {TOKEN_WISH_DEFAULTS, .repo = repo, .name = "test"};
+    scoped_json made = integration_token_mint(server->tokens, &wish, NULL, &err);
 
-    assert_made(token, err);
-    return xstrdup(secret_reveal(token));
+    assert_made(made, err);
+    return xstrdup(json_get_str(made, "token"));
+}
+
+char *test_server_admin(struct test_server *server)
+{
+    struct err err = {0};
+    scoped_json scopes = jarr(jstr("admin"));
+    struct personal_wish wish = {.user = "Ada Lovelace", .scopes = scopes};
+    scoped_json made = personal_token_mint(server->personal_tokens, &wish, NULL, &err);
+
+    assert_made(made, err);
+    return xstrdup(json_get_str(made, "token"));
 }
 
 int test_server_call(struct test_server *server, const char *method, const char *path,

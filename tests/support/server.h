@@ -3,6 +3,8 @@
 #define SUPPORT_SERVER_H
 #include "api/app.h"
 #include "net/net.h"
+#include "service/deliveries.h"
+#include "service/live.h"
 #include "test.h"
 
 /*
@@ -19,19 +21,33 @@ struct test_server_options {
     int claim_timeout_s; /* 0: 120 */
     int run_timeout_s;   /* 0: 60 */
     int queue_timeout_s; /* 0: 86400 */
+    /* of live streams; 0: 15 */
+    int stream_heartbeat_s;
+    /* Changes the configuration once more before it is used; NULL. */
+    void (*configure)(struct config *config);
+    const char *oidc_issuer;   /* NULL: none; the audience is TEST_AUDIENCE */
+    const char *more_api_keys; /* beside TEST_API_KEY, separated by commas; NULL: none */
 };
 
 #define TEST_API_KEY "test-api-key"
+#define TEST_AUDIENCE "https://dispatch.example.com"
 
 struct test_server {
     struct config config;
     struct app app;
     struct db *db;
     struct token_store *tokens;
+    struct personal_token_store *personal_tokens;
+    struct credential_store *credentials;
+    struct api_keys *api_keys;
+    struct oidc *oidc;
     struct net *net;
     struct github *github;
     struct vault *vault;
+    struct live *live;
+    struct deliveries *deliveries;
     struct service *service;
+    struct rate *rate;
     struct httpd *httpd;
     char *dir;
     char *url;
@@ -45,6 +61,9 @@ DEFINE_SCOPED(test_server)
 
 /* An integration token for `repo`; the caller frees it. */
 char *test_server_token(struct test_server *server, const char *repo);
+
+/* A personal token of scope admin; the caller frees it. */
+char *test_server_admin(struct test_server *server);
 
 /* One request. `bearer` and `body` may be NULL; `headers` is NULL-ended or NULL. Returns the
  * status; the answer's JSON (or NULL) is the caller's in *out when out isn't NULL. */
