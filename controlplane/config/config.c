@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "config/oidc.h"
 #include "config/setting.h"
 #include "model/agent.h"
 #include "model/token.h"
 #include "yaml/yaml.h"
 
 #define S(member) offsetof(struct config, member)
+#define RATE_MAX 60000000
 
 /*
  * Every setting, with its three names. The order is that of manifests/config.example.yaml;
@@ -25,6 +27,9 @@ static const struct setting settings[] = {
     {"database", "DISPATCH_DATABASE", NULL, SETTING_PATH, S(database), 0, 0},
     {"public_url", "DISPATCH_PUBLIC_URL", NULL, SETTING_URL, S(public_url), 0, 0},
     {"launcher", "DISPATCH_LAUNCHER", NULL, SETTING_TEXT, S(launcher), 0, 0},
+    {"launcher_fallback", "DISPATCH_LAUNCHER_FALLBACK", NULL, SETTING_LIST, S(launcher_fallback), 0, 0},
+    {"launcher_fallback_after_s", "DISPATCH_LAUNCHER_FALLBACK_AFTER", NULL, SETTING_INT64, S(launcher_fallback_after_s), 0, 86400},
+    {"launchers", "DISPATCH_LAUNCHERS", NULL, SETTING_LIST, S(launchers), 0, 0},
     {"runner", "DISPATCH_RUNNER", NULL, SETTING_PATH, S(runner), 0, 0},
     {"work_dir", "DISPATCH_WORK_DIR", "--work-dir", SETTING_PATH, S(work_dir), 0, 0},
     {"default_agent", "DISPATCH_DEFAULT_AGENT", NULL, SETTING_TEXT, S(default_agent), 0, 0},
@@ -33,6 +38,7 @@ static const struct setting settings[] = {
     {"api_keys", "CODEBOT_API_KEYS", NULL, SETTING_SECRETS, S(api_keys), 0, 0},
     {"max_workers", "CODEBOT_MAX_WORKERS", "--workers", SETTING_INT, S(max_workers), 0, 100000},
     {"max_queue_size", "CODEBOT_MAX_QUEUE_SIZE", NULL, SETTING_INT, S(max_queue_size), 1, 100000000},
+    {"max_in_flight", "DISPATCH_MAX_IN_FLIGHT", NULL, SETTING_INT, S(max_in_flight), 0, 100000},
     {"task_retention_s", "CODEBOT_TASK_RETENTION", NULL, SETTING_INT64, S(task_retention_s), 1, 3153600000},
     {"run_timeout_s", "DISPATCH_RUN_TIMEOUT", NULL, SETTING_INT64, S(run_timeout_s), 1, 604800},
     {"claim_timeout_s", "DISPATCH_CLAIM_TIMEOUT", NULL, SETTING_INT64, S(claim_timeout_s), 1, 86400},
@@ -40,6 +46,14 @@ static const struct setting settings[] = {
     {"lost_after_s", "DISPATCH_LOST_AFTER", NULL, SETTING_INT64, S(lost_after_s), 2, 86400},
     {"max_connections", "DISPATCH_MAX_CONNECTIONS", NULL, SETTING_INT, S(connections_max), 8, 1000000},
     {"max_connections_per_address", "DISPATCH_MAX_CONNECTIONS_PER_ADDRESS", NULL, SETTING_INT, S(connections_per_address_max), 1, 1000000},
+    {"stream_heartbeat_s", "DISPATCH_STREAM_HEARTBEAT", NULL, SETTING_INT, S(stream_heartbeat_s), 1, 3600},
+    {"rate_limit.per_credential_per_minute", "DISPATCH_RATE_LIMIT_PER_CREDENTIAL", NULL, SETTING_INT, S(rate_limit.per_credential_per_minute), 0, RATE_MAX},
+    {"rate_limit.per_credential_burst", "DISPATCH_RATE_LIMIT_PER_CREDENTIAL_BURST", NULL, SETTING_INT, S(rate_limit.per_credential_burst), 0, RATE_MAX},
+    {"rate_limit.per_address_per_minute", "DISPATCH_RATE_LIMIT_PER_ADDRESS", NULL, SETTING_INT, S(rate_limit.per_address_per_minute), 0, RATE_MAX},
+    {"rate_limit.per_address_burst", "DISPATCH_RATE_LIMIT_PER_ADDRESS_BURST", NULL, SETTING_INT, S(rate_limit.per_address_burst), 0, RATE_MAX},
+    {"rate_limit.failures_per_minute", "DISPATCH_RATE_LIMIT_FAILURES", NULL, SETTING_INT, S(rate_limit.failures_per_minute), 0, RATE_MAX},
+    {"rate_limit.exempt", "DISPATCH_RATE_LIMIT_EXEMPT", NULL, SETTING_RANGES, S(rate_limit.exempt), 0, 0},
+    {"trusted_proxies", "DISPATCH_TRUSTED_PROXIES", NULL, SETTING_RANGES, S(trusted_proxies), 0, 0},
     {"github.api_url", "GITHUB_API_URL", NULL, SETTING_URL, S(github_api_url), 0, 0},
     {"github.server_url", "GITHUB_SERVER_URL", NULL, SETTING_URL, S(github_server_url), 0, 0},
     {"github.app_id", "GITHUB_APP_ID", NULL, SETTING_INT64, S(github_app_id), 1, INT64_C(9007199254740992)},
@@ -71,6 +85,43 @@ static const struct setting settings[] = {
     {"kubernetes.stop_grace_s", "DISPATCH_KUBERNETES_STOP_GRACE", NULL, SETTING_INT64, S(kubernetes.stop_grace_s), 1, 3600},
     {"kubernetes.schedule_timeout_s", "DISPATCH_KUBERNETES_SCHEDULE_TIMEOUT", NULL, SETTING_INT64, S(kubernetes.schedule_timeout_s), 1, 604800},
     {"kubernetes.start_timeout_s", "DISPATCH_KUBERNETES_START_TIMEOUT", NULL, SETTING_INT64, S(kubernetes.start_timeout_s), 1, 86400},
+    {"cloudrun.project", "DISPATCH_CLOUDRUN_PROJECT", NULL, SETTING_TEXT, S(cloudrun.project), 0, 0},
+    {"cloudrun.region", "DISPATCH_CLOUDRUN_REGION", NULL, SETTING_TEXT, S(cloudrun.region), 0, 0},
+    {"cloudrun.job", "DISPATCH_CLOUDRUN_JOB", NULL, SETTING_TEXT, S(cloudrun.job), 0, 0},
+    {"cloudrun.image", "DISPATCH_CLOUDRUN_IMAGE", NULL, SETTING_TEXT, S(cloudrun.image), 0, 0},
+    {"cloudrun.service_account", "DISPATCH_CLOUDRUN_SERVICE_ACCOUNT", NULL, SETTING_TEXT, S(cloudrun.service_account), 0, 0},
+    {"cloudrun.token_via", "DISPATCH_CLOUDRUN_TOKEN_VIA", NULL, SETTING_CHOICE, S(cloudrun.token_via), CHOICE_TOKEN_VIA, 0},
+    {"cloudrun.env_secrets", "DISPATCH_CLOUDRUN_ENV_SECRETS", NULL, SETTING_TEXT, S(cloudrun.env_secrets), 0, 0},
+    {"cloudrun.cpu", "DISPATCH_CLOUDRUN_CPU", NULL, SETTING_TEXT, S(cloudrun.cpu), 0, 0},
+    {"cloudrun.memory", "DISPATCH_CLOUDRUN_MEMORY", NULL, SETTING_TEXT, S(cloudrun.memory), 0, 0},
+    {"cloudrun.credentials_file", "GOOGLE_APPLICATION_CREDENTIALS", NULL, SETTING_PATH, S(cloudrun.credentials_file), 0, 0},
+    {"cloudrun.access_token", "GOOGLE_OAUTH_ACCESS_TOKEN", NULL, SETTING_SECRET, S(cloudrun.access_token), 0, 0},
+    {"cloudrun.api_url", "DISPATCH_CLOUDRUN_API_URL", NULL, SETTING_URL, S(cloudrun.api_url), 0, 0},
+    {"cloudrun.logging_url", "DISPATCH_CLOUDRUN_LOGGING_URL", NULL, SETTING_URL, S(cloudrun.logging_url), 0, 0},
+    {"cloudrun.secretmanager_url", "DISPATCH_CLOUDRUN_SECRETMANAGER_URL", NULL, SETTING_URL, S(cloudrun.secretmanager_url), 0, 0},
+    {"cloudrun.qps", "DISPATCH_CLOUDRUN_QPS", NULL, SETTING_INT, S(cloudrun.qps), 1, 10000},
+    {"cloudrun.burst", "DISPATCH_CLOUDRUN_BURST", NULL, SETTING_INT, S(cloudrun.burst), 1, 100000},
+    {"cloudrun.connections", "DISPATCH_CLOUDRUN_CONNECTIONS", NULL, SETTING_INT, S(cloudrun.connections), 1, 256},
+    {"cloudrun.poll_every_ms", "DISPATCH_CLOUDRUN_POLL_EVERY_MS", NULL, SETTING_INT, S(cloudrun.poll_every_ms), 10, 60000},
+    {"docker.host", "DISPATCH_DOCKER_HOST", NULL, SETTING_TEXT, S(docker.host), 0, 0},
+    {"docker.ca_file", "DISPATCH_DOCKER_CA_FILE", NULL, SETTING_PATH, S(docker.ca_file), 0, 0},
+    {"docker.cert_file", "DISPATCH_DOCKER_CERT_FILE", NULL, SETTING_PATH, S(docker.cert_file), 0, 0},
+    {"docker.key_file", "DISPATCH_DOCKER_KEY_FILE", NULL, SETTING_PATH, S(docker.key_file), 0, 0},
+    {"docker.namespace", "DISPATCH_DOCKER_NAMESPACE", NULL, SETTING_TEXT, S(docker.namespace), 0, 0},
+    {"docker.image", "DISPATCH_DOCKER_IMAGE", NULL, SETTING_TEXT, S(docker.image), 0, 0},
+    {"docker.pull_policy", "DISPATCH_DOCKER_PULL_POLICY", NULL, SETTING_CHOICE, S(docker.pull_policy), CHOICE_PULL, 0},
+    {"docker.network", "DISPATCH_DOCKER_NETWORK", NULL, SETTING_TEXT, S(docker.network), 0, 0},
+    {"docker.user", "DISPATCH_DOCKER_USER", NULL, SETTING_TEXT, S(docker.user), 0, 0},
+    {"docker.runtime", "DISPATCH_DOCKER_RUNTIME", NULL, SETTING_TEXT, S(docker.runtime), 0, 0},
+    {"docker.memory", "DISPATCH_DOCKER_MEMORY", NULL, SETTING_TEXT, S(docker.memory), 0, 0},
+    {"docker.cpus", "DISPATCH_DOCKER_CPUS", NULL, SETTING_NUMBER, S(docker.cpus), 0, 4096},
+    {"docker.pids", "DISPATCH_DOCKER_PIDS", NULL, SETTING_INT, S(docker.pids), 16, 4194304},
+    {"docker.tmp_size", "DISPATCH_DOCKER_TMP_SIZE", NULL, SETTING_TEXT, S(docker.tmp_size), 0, 0},
+    {"docker.work_size", "DISPATCH_DOCKER_WORK_SIZE", NULL, SETTING_TEXT, S(docker.work_size), 0, 0},
+    {"docker.ulimits", "DISPATCH_DOCKER_ULIMITS", NULL, SETTING_TEXT, S(docker.ulimits), 0, 0},
+    {"docker.env_file", "DISPATCH_DOCKER_ENV_FILE", NULL, SETTING_PATH, S(docker.env_file), 0, 0},
+    {"docker.init", "DISPATCH_DOCKER_INIT", NULL, SETTING_BOOL, S(docker.init), 0, 0},
+    {"docker.stop_grace_s", "DISPATCH_DOCKER_STOP_GRACE", NULL, SETTING_INT64, S(docker.stop_grace_s), 1, 3600},
     {"defaults.repo", "DISPATCH_DEFAULT_REPO", NULL, SETTING_TEXT, S(default_repo), 0, 0},
     {"defaults.model", "DISPATCH_DEFAULT_MODEL", NULL, SETTING_TEXT, S(defaults.model), 0, 0},
     {"defaults.provider", "DISPATCH_DEFAULT_PROVIDER", NULL, SETTING_TEXT, S(defaults.provider), 0, 0},
@@ -82,6 +133,10 @@ static const struct setting settings[] = {
     {"policy.workflow_changes", "DISPATCH_WORKFLOW_CHANGES", NULL, SETTING_CHOICE, S(policy.workflow_changes), CHOICE_ON_FINDING, 0},
     {"policy.credentials_in_diff", "DISPATCH_CREDENTIALS_IN_DIFF", NULL, SETTING_CHOICE, S(policy.credentials_in_diff), CHOICE_ON_FINDING, 0},
     {"allow_private_urls", "DISPATCH_ALLOW_PRIVATE_URLS", NULL, SETTING_RANGES, S(allow_private_urls), 0, 0},
+    {"deliveries.secret", "DISPATCH_WEBHOOK_SECRET", NULL, SETTING_SECRET, S(webhook_secret), 0, 0},
+    {"oidc.issuers", "DISPATCH_OIDC_ISSUERS", NULL, SETTING_LIST, S(oidc_issuers), 0, 0},
+    {"oidc.audience", "DISPATCH_OIDC_AUDIENCE", NULL, SETTING_TEXT, S(oidc_audience), 0, 0},
+    {"oidc.repositories", "DISPATCH_OIDC_REPOSITORIES", NULL, SETTING_LIST, S(oidc_repositories), 0, 0},
     {"encryption_key", "DISPATCH_ENCRYPTION_KEY", NULL, SETTING_SECRET, S(encryption_key), 0, 0},
     {"bot.name", "DISPATCH_BOT_NAME", NULL, SETTING_TEXT, S(bot_name), 0, 0},
     {"bot.email", "DISPATCH_BOT_EMAIL", NULL, SETTING_TEXT, S(bot_email), 0, 0},
@@ -95,6 +150,7 @@ static void set_defaults(struct config *config)
         .listen_address = xstrdup("127.0.0.1"),
         .listen_port = 5000,
         .launcher = xstrdup("process"),
+        .launcher_fallback_after_s = 30,
         .default_agent = xstrdup("claude-code"),
         .max_workers = -1,
         .max_queue_size = 100,
@@ -105,6 +161,8 @@ static void set_defaults(struct config *config)
         .lost_after_s = 60,
         .connections_max = 8192,
         .connections_per_address_max = 1024,
+        .stream_heartbeat_s = 15,
+        .rate_limit = {.failures_per_minute = 100},
         .github_api_url = xstrdup("https://api.github.com"),
         .github_server_url = xstrdup("https://github.com"),
         .bot_name = xstrdup("dispatch[bot]"),
@@ -112,6 +170,16 @@ static void set_defaults(struct config *config)
         .policy = {.sandbox = xstrdup("auto"),
                    .workflow_changes = xstrdup("refuse"),
                    .credentials_in_diff = xstrdup("refuse")},
+        .cloudrun = {.token_via = xstrdup("override"),
+                     .cpu = xstrdup("2"),
+                     .memory = xstrdup("4Gi"),
+                     .api_url = xstrdup("https://run.googleapis.com"),
+                     .logging_url = xstrdup("https://logging.googleapis.com"),
+                     .secretmanager_url = xstrdup("https://secretmanager.googleapis.com"),
+                     .qps = 10,
+                     .burst = 20,
+                     .connections = 4,
+                     .poll_every_ms = 5000},
         .kubernetes = {.cpu_request = xstrdup("500m"),
                        .cpu_limit = xstrdup("2"),
                        .memory_request = xstrdup("512Mi"),
@@ -125,6 +193,13 @@ static void set_defaults(struct config *config)
                        .stop_grace_s = 30,
                        .schedule_timeout_s = 600,
                        .start_timeout_s = 300},
+        .docker = {.image = xstrdup("dispatch-runner:" DISPATCH_VERSION),
+                   .pull_policy = xstrdup("missing"),
+                   .memory = xstrdup("4g"),
+                   .tmp_size = xstrdup("1g"),
+                   .cpus = 2,
+                   .pids = 1024,
+                   .stop_grace_s = 30},
     };
 }
 
@@ -171,9 +246,11 @@ static int apply_node(struct config *config, const struct yaml *yaml, const char
     const struct setting *setting = setting_by_yaml(key);
 
     if (!*prefix && strcmp(key, "agents") == 0)
-        return overrides_read(&config->agents, yaml, node, agent_name_valid, err);
+        return overrides_read(&config->agents, yaml, node, agent_name_valid, false, err);
     if (!*prefix && strcmp(key, "repositories") == 0)
-        return overrides_read(&config->repositories, yaml, node, repo_name_valid, err);
+        return overrides_read(&config->repositories, yaml, node, repo_name_valid, true, err);
+    if (strcmp(key, "deliveries.receivers") == 0)
+        return receivers_read(&config->receivers, yaml, node, err);
     if (!*prefix && is_group(key) && (cJSON_IsObject(node) || cJSON_IsNull(node)))
         return apply_members(config, yaml, key, node, err);
     if (!setting)
@@ -298,7 +375,7 @@ static int fill_gaps(struct config *config, struct err *err)
     if ((config->github_app_id != 0) != (config->github_app_private_key_path != NULL))
         return err_set(err, ERR_INVALID,
                        "a GitHub App needs both GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_PATH");
-    return 0;
+    return config_settle_oidc(config, err);
 }
 
 int config_load(struct config *out, char *const *argv, struct err *err)
@@ -324,6 +401,14 @@ void config_ranges_done(struct config_ranges *ranges)
     *ranges = (struct config_ranges){0};
 }
 
+void config_list_done(struct config_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->texts[i]);
+    free(list->texts);
+    *list = (struct config_list){0};
+}
+
 static void kubernetes_done(struct config_kubernetes *kubernetes)
 {
     free(kubernetes->kubeconfig);
@@ -345,6 +430,43 @@ static void kubernetes_done(struct config_kubernetes *kubernetes)
     free(kubernetes->ephemeral_storage_limit);
 }
 
+static void cloudrun_done(struct config_cloudrun *cloudrun)
+{
+    free(cloudrun->project);
+    free(cloudrun->region);
+    free(cloudrun->job);
+    free(cloudrun->image);
+    free(cloudrun->service_account);
+    free(cloudrun->token_via);
+    free(cloudrun->env_secrets);
+    free(cloudrun->cpu);
+    free(cloudrun->memory);
+    free(cloudrun->credentials_file);
+    secret_free(cloudrun->access_token);
+    free(cloudrun->api_url);
+    free(cloudrun->logging_url);
+    free(cloudrun->secretmanager_url);
+}
+
+static void docker_done(struct config_docker *docker)
+{
+    free(docker->host);
+    free(docker->ca_file);
+    free(docker->cert_file);
+    free(docker->key_file);
+    free(docker->namespace);
+    free(docker->image);
+    free(docker->pull_policy);
+    free(docker->network);
+    free(docker->user);
+    free(docker->runtime);
+    free(docker->memory);
+    free(docker->tmp_size);
+    free(docker->work_size);
+    free(docker->ulimits);
+    free(docker->env_file);
+}
+
 void config_done(struct config *config)
 {
     for (size_t i = 0; i < config->n_api_keys; i++)
@@ -356,6 +478,8 @@ void config_done(struct config *config)
     free(config->database);
     free(config->public_url);
     free(config->launcher);
+    config_list_done(&config->launcher_fallback);
+    config_list_done(&config->launchers);
     free(config->runner);
     free(config->work_dir);
     free(config->default_agent);
@@ -367,6 +491,8 @@ void config_done(struct config *config)
     free(config->bot_name);
     free(config->bot_email);
     kubernetes_done(&config->kubernetes);
+    docker_done(&config->docker);
+    cloudrun_done(&config->cloudrun);
     free(config->default_repo);
     run_defaults_done(&config->defaults);
     overrides_done(&config->agents);
@@ -375,6 +501,13 @@ void config_done(struct config *config)
     free(config->policy.workflow_changes);
     free(config->policy.credentials_in_diff);
     config_ranges_done(&config->allow_private_urls);
+    config_ranges_done(&config->rate_limit.exempt);
+    config_ranges_done(&config->trusted_proxies);
+    secret_free(config->webhook_secret);
+    receivers_done(&config->receivers);
+    config_list_done(&config->oidc_issuers);
+    config_list_done(&config->oidc_repositories);
+    free(config->oidc_audience);
     secret_free(config->encryption_key);
     *config = (struct config){0};
 }

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "config/overrides.h"
+#include "config/receivers.h"
 #include "net/address.h"
 
 #include <stdbool.h>
@@ -38,6 +39,51 @@ struct config_kubernetes {
     int64_t start_timeout_s;    /* from the node to a running container */
 };
 
+/* Of launcher `cloudrun`. NULL: not set. */
+struct config_cloudrun {
+    char *project;
+    char *region;
+    char *job;
+    char *image;           /* of the runner; NULL: whatever the Job has, and no `apply` */
+    char *service_account; /* that runs are; NULL: whatever the Job has */
+    char *token_via;       /* override or secret_manager */
+    char *env_secrets;     /* NAME=SECRET[:VERSION], ...: the Job's environment, for `apply` */
+    char *cpu;             /* the next two as well */
+    char *memory;
+    char *credentials_file;      /* a service account's key; NULL: the metadata server */
+    struct secret *access_token; /* instead, for tests */
+    char *api_url;               /* without a slash at the end, as the next two */
+    char *logging_url;
+    char *secretmanager_url;
+    int qps; /* calls a second, on average, to each of the three */
+    int burst;
+    int connections;
+    int poll_every_ms; /* at the most often */
+};
+
+/* Of launcher `docker`; launch/docker.c has the story. NULL: not set. */
+struct config_docker {
+    char *host;      /* NULL: $DOCKER_HOST, else Docker's own socket */
+    char *ca_file;   /* PEM, for tcp://; NULL: as the next two */
+    char *cert_file; /* NULL: as $DOCKER_TLS_VERIFY and $DOCKER_CERT_PATH say */
+    char *key_file;
+    char *namespace; /* tells our containers from another dispatchd's; NULL: by the database */
+    char *image;
+    char *pull_policy; /* always, missing or never */
+    char *network;     /* NULL: the engine's own */
+    char *user;        /* NULL: the image's */
+    char *runtime;     /* NULL: the engine's own */
+    char *memory;      /* sizes, as Docker writes them; "0": no limit */
+    char *tmp_size;
+    char *work_size; /* NULL: a volume on the engine's disk */
+    char *ulimits;   /* "nofile=4096 nproc=1000:2000"; NULL: the engine's own */
+    char *env_file;
+    double cpus;
+    int pids;
+    bool init;
+    int64_t stop_grace_s; /* between TERM and KILL */
+};
+
 /*
  * What the operator wants: flags over environment over YAML (--config FILE) over defaults.
  * One table in config.c lists every setting with its three names. A wrong value is refused
@@ -63,17 +109,38 @@ struct config_ranges {
 };
 void config_ranges_done(struct config_ranges *ranges);
 
+/* How often somebody may ask; a burst of 0 is a whole minute's. */
+struct config_rate_limit {
+    int per_credential_per_minute; /* 0: no limit, as the next */
+    int per_credential_burst;
+    int per_address_per_minute;
+    int per_address_burst;
+    int failures_per_minute;     /* credentials from one address that aren't good */
+    struct config_ranges exempt; /* addresses whose requests aren't counted by address */
+};
+
+/* Texts, as they were written. */
+#define LIST_MAX 256
+struct config_list {
+    char **texts;
+    size_t count;
+};
+void config_list_done(struct config_list *list);
+
 struct config {
     char *listen_address; /* "127.0.0.1" */
     int listen_port;      /* 5000; 0: any */
     char *database;       /* var/dispatch.db */
     char *public_url;     /* without a slash at the end; NULL: http:// + listen */
     char *launcher;       /* process */
-    char *runner;         /* absolute path of dispatch-runner */
-    char *work_dir;       /* var/work */
-    char *default_agent;  /* claude-code */
-    char *agent_command;  /* NULL: agent `command` isn't offered */
-    char *ca_file;        /* NULL: the system's */
+    struct config_list launcher_fallback; /* tried in this order when a run's own refuses */
+    int64_t launcher_fallback_after_s;    /* so long it may be away before that */
+    struct config_list launchers;         /* others to have open, for tokens to name */
+    char *runner;                         /* absolute path of dispatch-runner */
+    char *work_dir;                       /* var/work */
+    char *default_agent;                  /* claude-code */
+    char *agent_command;                  /* NULL: agent `command` isn't offered */
+    char *ca_file;                        /* NULL: the system's */
     struct secret **api_keys;
     size_t n_api_keys;
     int max_workers;    /* runs in flight; 0: no limit of ours; -1: 1 for process, else 0 */
@@ -85,6 +152,7 @@ struct config {
     int64_t lost_after_s;    /* without a heartbeat */
     int connections_max;
     int connections_per_address_max;
+    int stream_heartbeat_s;  /* a live stream on which nothing happens says so this often */
     char *github_api_url;    /* without a slash at the end */
     char *github_server_url; /* the same */
     int64_t github_app_id;   /* 0: none */
@@ -95,13 +163,24 @@ struct config {
     char *bot_name;
     char *bot_email;
     struct config_kubernetes kubernetes;
+    struct config_docker docker;
+    struct config_cloudrun cloudrun;
     char *default_repo; /* of agent runs that name none; NULL: they must */
     struct run_defaults defaults;
     struct overrides agents;
     struct overrides repositories;
+    int max_in_flight; /* runs of one repository; 0: no limit */
+    struct config_rate_limit rate_limit;
+    struct config_ranges trusted_proxies;
     struct config_policy policy;
     struct config_ranges allow_private_urls;
-    struct secret *encryption_key; /* base64; NULL: a file beside the database has one */
+    struct secret
+        *webhook_secret; /* signs deliveries; NULL: one made from the encryption key */
+    struct config_receivers receivers;
+    struct config_list oidc_issuers;      /* whose tokens are let in; none: nobody's */
+    char *oidc_audience;                  /* that they must be for; default: the public URL */
+    struct config_list oidc_repositories; /* whose workflows; none: all that an issuer names */
+    struct secret *encryption_key;        /* base64; NULL: a file beside the database has one */
     bool debug;
 };
 

@@ -11,7 +11,8 @@
 /* A hand-written file has a few; this bounds the search. */
 #define OVERRIDES_MAX 10000
 
-#define V(member) offsetof(struct run_defaults, member)
+#define V(member) offsetof(struct override, values.member)
+#define Q(member) offsetof(struct override, member)
 
 /* clang-format off */
 static const struct setting members[] = {
@@ -20,6 +21,12 @@ static const struct setting members[] = {
     {"max_tokens", NULL, NULL, SETTING_INT64, V(max_tokens), 1, RUN_TOKENS_MAX},
     {"max_cost_usd", NULL, NULL, SETTING_NUMBER, V(max_cost_usd), 0, RUN_COST_USD_MAX},
     {"max_turns", NULL, NULL, SETTING_INT, V(max_turns), 1, RUN_TURNS_MAX},
+};
+
+static const struct setting queue_members[] = {
+    {"priority", NULL, NULL, SETTING_INT, Q(priority), RUN_PRIORITY_MIN, RUN_PRIORITY_MAX},
+    {"max_in_flight", NULL, NULL, SETTING_INT, Q(max_in_flight), 1, MAX_IN_FLIGHT_MAX},
+    {"launcher", NULL, NULL, SETTING_TEXT, Q(launcher), 0, 0},
 };
 /* clang-format on */
 
@@ -34,6 +41,7 @@ void overrides_done(struct overrides *overrides)
 {
     for (size_t i = 0; i < overrides->count; i++) {
         free(overrides->all[i].name);
+        free(overrides->all[i].launcher);
         run_defaults_done(&overrides->all[i].values);
     }
     free(overrides->all);
@@ -49,22 +57,25 @@ static int complain(const struct yaml *yaml, const cJSON *node, const char *map,
                     map, *name ? "." : "", name, *member ? "." : "", member);
 }
 
-static int read_member(struct run_defaults *out, const cJSON *node, struct err *err)
+static int read_member(struct override *out, const cJSON *node, bool queue, struct err *err)
 {
     for (size_t i = 0; i < ARRAY_SIZE(members); i++)
         if (strcmp(members[i].yaml, node->string) == 0)
             return setting_from_json(&members[i], out, node, err);
+    for (size_t i = 0; queue && i < ARRAY_SIZE(queue_members); i++)
+        if (strcmp(queue_members[i].yaml, node->string) == 0)
+            return setting_from_json(&queue_members[i], out, node, err);
     return err_set(err, ERR_INVALID, "there is no such setting");
 }
 
 static int read_members(struct override *out, const struct yaml *yaml, const char *map,
-                        const cJSON *object, struct err *err)
+                        const cJSON *object, bool queue, struct err *err)
 {
     const cJSON *node;
 
     cJSON_ArrayForEach(node, object)
     {
-        if (read_member(&out->values, node, err) < 0)
+        if (read_member(out, node, queue, err) < 0)
             return complain(yaml, node, map, out->name, node->string, err);
     }
     return 0;
@@ -94,7 +105,7 @@ static int check_name(const struct overrides *overrides, const cJSON *node,
 }
 
 int overrides_read(struct overrides *out, const struct yaml *yaml, const cJSON *map,
-                   bool (*name_valid)(const char *name), struct err *err)
+                   bool (*name_valid)(const char *name), bool queue, struct err *err)
 {
     const cJSON *node;
 
@@ -112,8 +123,9 @@ int overrides_read(struct overrides *out, const struct yaml *yaml, const cJSON *
             return complain(yaml, node, map->string, node->string, "", err);
         out->all = xrealloc(out->all, (out->count + 1) * sizeof(*out->all));
         one = &out->all[out->count++];
-        *one = (struct override){.name = xstrdup(node->string)};
-        if (read_members(one, yaml, map->string, node, err) < 0)
+        *one =
+            (struct override){.name = xstrdup(node->string), .priority = RUN_PRIORITY_UNSAID};
+        if (read_members(one, yaml, map->string, node, queue, err) < 0)
             return -1;
     }
     return 0;

@@ -2,6 +2,7 @@
 #ifndef CONFIG_OVERRIDES_H
 #define CONFIG_OVERRIDES_H
 #include "base/err.h"
+#include "model/run.h"
 #include "yaml/yaml.h"
 
 #include <stdbool.h>
@@ -15,7 +16,7 @@
  *     agents:
  *       opencode: {model: anthropic/claude-sonnet-4-5, max_cost_usd: 5}
  *     repositories:
- *       octo/hello: {max_tokens: 200000}
+ *       octo/hello: {max_tokens: 200000, max_in_flight: 2, priority: 800, launcher: docker}
  */
 struct run_defaults {
     char *model;        /* NULL: not said */
@@ -31,9 +32,15 @@ struct run_defaults {
 
 void run_defaults_done(struct run_defaults *defaults);
 
+/* `priority` is what runs get whose request doesn't say, `launcher` those whose token doesn't.
+ * The three are repositories' only. */
+#define MAX_IN_FLIGHT_MAX 100000
 struct override {
     char *name;
     struct run_defaults values;
+    int priority;      /* RUN_PRIORITY_UNSAID */
+    int max_in_flight; /* 0: not said */
+    char *launcher;    /* NULL: not said */
 };
 
 struct overrides {
@@ -41,10 +48,10 @@ struct overrides {
     size_t count;
 };
 
-/* Reads a map whose names `name_valid` takes. ERR_INVALID: "FILE:LINE: KEY.NAME.MEMBER: why".
- */
+/* Reads a map whose names `name_valid` takes; `queue`: may they say what is repositories' only?
+ * ERR_INVALID: "FILE:LINE: KEY.NAME.MEMBER: why". */
 int overrides_read(struct overrides *out, const struct yaml *yaml, const cJSON *map,
-                   bool (*name_valid)(const char *name), struct err *err) CHECKED;
+                   bool (*name_valid)(const char *name), bool queue, struct err *err) CHECKED;
 void overrides_done(struct overrides *overrides);
 
 /*

@@ -204,6 +204,8 @@ static int set_choice(const struct setting *setting, const char *text, char **me
     static const char *const choices[][4] = {
         [CHOICE_SANDBOX] = {"strict", "auto", "off"},
         [CHOICE_ON_FINDING] = {"refuse", "draft"},
+        [CHOICE_PULL] = {"always", "missing", "never"},
+        [CHOICE_TOKEN_VIA] = {"override", "secret_manager"},
     };
     const char *const *words = choices[setting->min];
 
@@ -218,10 +220,59 @@ static int set_choice(const struct setting *setting, const char *text, char **me
     return err_set(err, ERR_INVALID, "expected %s, %s or %s", words[0], words[1], words[2]);
 }
 
+/* --- Lists -------------------------------------------------------------------------------- */
+
+/* Each word of a text between commas, without the blanks around it. */
+static int each_word(const char *text,
+                     int (*add)(void *list, const char *word, struct err *err), void *list,
+                     struct err *err)
+{
+    scoped_str copy = xstrdup(text);
+    char *rest = copy;
+
+    for (char *word = strsep(&rest, ","); word; word = strsep(&rest, ",")) {
+        word += strspn(word, " \t");
+        word[strcspn(word, " \t")] = '\0';
+        if (*word && add(list, word, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int each_item(const cJSON *array,
+                     int (*add)(void *list, const char *word, struct err *err), void *list,
+                     struct err *err)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, array)
+    {
+        if (!cJSON_IsString(item))
+            return err_set(err, ERR_INVALID, "expected a list of texts");
+        if (add(list, item->valuestring, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int add_text(void *to, const char *text, struct err *err)
+{
+    struct config_list *list = to;
+
+    if (list->count == LIST_MAX)
+        return err_set(err, ERR_INVALID, "more than %d", LIST_MAX);
+    if (check_text(text, err) < 0)
+        return -1;
+    list->texts = xrealloc(list->texts, (list->count + 1) * sizeof(*list->texts));
+    list->texts[list->count++] = xstrdup(text);
+    return 0;
+}
+
 /* --- Ranges of addresses ------------------------------------------------------------------ */
 
-static int add_range(struct config_ranges *ranges, const char *text, struct err *err)
+static int add_range(void *to, const char *text, struct err *err)
 {
+    struct config_ranges *ranges = to;
     struct address_range range;
     size_t count = ranges->count;
 
@@ -235,36 +286,6 @@ static int add_range(struct config_ranges *ranges, const char *text, struct err 
     ranges->texts[count] = xstrdup(text);
     ranges->texts[count + 1] = NULL;
     ranges->count++;
-    return 0;
-}
-
-static int set_ranges(const char *text, struct config_ranges *ranges, struct err *err)
-{
-    scoped_str copy = xstrdup(text);
-    char *rest = copy;
-
-    config_ranges_done(ranges);
-    for (char *range = strsep(&rest, ","); range; range = strsep(&rest, ",")) {
-        range += strspn(range, " \t");
-        range[strcspn(range, " \t")] = '\0';
-        if (*range && add_range(ranges, range, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int set_range_list(struct config_ranges *ranges, const cJSON *list, struct err *err)
-{
-    const cJSON *item;
-
-    config_ranges_done(ranges);
-    cJSON_ArrayForEach(item, list)
-    {
-        if (!cJSON_IsString(item))
-            return err_set(err, ERR_INVALID, "expected a list of texts");
-        if (add_range(ranges, item->valuestring, err) < 0)
-            return -1;
-    }
     return 0;
 }
 
@@ -305,7 +326,11 @@ int setting_from_text(const struct setting *setting, void *base, const char *tex
     case SETTING_CHOICE:
         return set_choice(setting, text, member, err);
     case SETTING_RANGES:
-        return set_ranges(text, member, err);
+        config_ranges_done(member);
+        return each_word(text, add_range, member, err);
+    case SETTING_LIST:
+        config_list_done(member);
+        return each_word(text, add_text, member, err);
     }
     return err_set(err, ERR_INTERNAL, "a setting of no known type");
 }
@@ -342,6 +367,7 @@ static const char *expected(enum setting_type type)
         return "expected true or false";
     case SETTING_SECRETS:
     case SETTING_RANGES:
+    case SETTING_LIST:
         return "expected a list of texts";
     default:
         return "expected text";
@@ -351,14 +377,21 @@ static const char *expected(enum setting_type type)
 int setting_from_json(const struct setting *setting, void *base, const cJSON *value,
                       struct err *err)
 {
+    void *member = (char *)base + setting->offset;
     char text[64];
 
     if (cJSON_IsNull(value))
         return 0;
     if (setting->type == SETTING_SECRETS && cJSON_IsArray(value))
         return set_key_list(base, value, err);
-    if (setting->type == SETTING_RANGES && cJSON_IsArray(value))
-        return set_range_list((void *)((char *)base + setting->offset), value, err);
+    if (setting->type == SETTING_RANGES && cJSON_IsArray(value)) {
+        config_ranges_done(member);
+        return each_item(value, add_range, member, err);
+    }
+    if (setting->type == SETTING_LIST && cJSON_IsArray(value)) {
+        config_list_done(member);
+        return each_item(value, add_text, member, err);
+    }
     if (cJSON_IsString(value))
         return setting_from_text(setting, base, value->valuestring, err);
     if (setting->type == SETTING_BOOL && cJSON_IsBool(value))

@@ -23,11 +23,14 @@ enum setting_type {
     SETTING_SECRETS, /* api_keys: separated by commas, or a YAML list */
     SETTING_CHOICE,  /* char *: a word of the enum setting_choice in min */
     SETTING_RANGES,  /* struct config_ranges: separated by commas, or a YAML list */
+    SETTING_LIST,    /* struct config_list: the same */
 };
 
 enum setting_choice {
     CHOICE_SANDBOX,    /* strict, auto, off */
     CHOICE_ON_FINDING, /* refuse, draft */
+    CHOICE_PULL,       /* always, missing, never */
+    CHOICE_TOKEN_VIA,  /* override, secret_manager */
 };
 
 #define SETTING_TEXT_MAX 4096

@@ -19,7 +19,8 @@ struct submission {
     uint8_t *sealed; /* the tools' headers; NULL: none */
     size_t sealed_size;
     struct id existing;
-    bool reserved; /* it has a place in the queue */
+    struct audit_source source; /* owned texts; no actor: none was given */
+    bool reserved;              /* it has a place in the queue */
     dispatch_done_fn done;
     void *ctx;
 };
@@ -81,10 +82,26 @@ int dispatch_check(const struct config *config, const struct dispatch_request *r
 /* --- Submitting
  * -------------------------------------------------------------------------------- */
 
+static void source_done(struct audit_source *source)
+{
+    free((char *)(uintptr_t)source->actor); /* ours: source_copy made them */
+    free((char *)(uintptr_t)source->request_id);
+}
+
+static struct audit_source source_copy(const struct audit_source *source)
+{
+    struct audit_source copy = source ? *source : (struct audit_source){0};
+
+    copy.actor = xstrdup(copy.actor);
+    copy.request_id = xstrdup(copy.request_id);
+    return copy;
+}
+
 static void submission_free(struct submission *submission)
 {
     struct run *run = &submission->run;
 
+    source_done(&submission->source);
     free(run->repo);
     free(run->agent);
     free(run->model);
@@ -99,6 +116,7 @@ static void submission_free(struct submission *submission)
     free(run->retry_of);
     free(run->requester);
     free(run->webhook_url);
+    free(run->wanted_launcher);
     free(run->options);
     free(submission->sealed);
     free(submission->idempotency_key);
@@ -114,10 +132,8 @@ char *dispatch_headers_context(struct id run)
 }
 
 /* What only some surfaces ask for. */
-static void fill_rest(struct submission *submission, const struct dispatch_request *request)
+static void fill_rest(struct run *run, const struct dispatch_request *request)
 {
-    struct run *run = &submission->run;
-
     run->provider = xstrdup(request->provider);
     run->mode = xstrdup(request->mode);
     run->base_branch = xstrdup(request->base_branch);
@@ -129,12 +145,53 @@ static void fill_rest(struct submission *submission, const struct dispatch_reque
     run->requester = xstrdup(request->requester);
     run->webhook_url = xstrdup(request->webhook_url);
     run->options = xstrdup(request->options);
-    if (request->tool_headers) {
-        scoped_str context = dispatch_headers_context(run->id);
+    run->wanted_launcher = xstrdup(request->launcher);
+}
 
-        submission->sealed = vault_seal(request->vault, context, request->tool_headers,
-                                        &submission->sealed_size);
-    }
+static void seal_headers(struct submission *submission, const struct dispatch_request *request)
+{
+    scoped_str context = dispatch_headers_context(submission->run.id);
+
+    submission->sealed =
+        vault_seal(request->vault, context, request->tool_headers, &submission->sealed_size);
+}
+
+/* Its priority; and whether it waits for more than a worker. */
+static void set_place(const struct service *service, struct run *run,
+                      const struct dispatch_request *request)
+{
+    struct admission_run place = {.repo = request->repo, .branch = request->base_branch};
+
+    run->priority = admission_priority(service->admission, request->repo, request->priority);
+    place.priority = run->priority;
+    if (!admission_concerns(service->admission, &place))
+        return;
+    run->not_before_ms = RUN_WAITS_ITS_TURN;
+    run->deadline_ms = id_created_ms(run->id) + service->config->queue_timeout_s * 1000;
+}
+
+static void fill_run(const struct service *service, struct run *run,
+                     const struct dispatch_request *request)
+{
+    run->status = RUN_PENDING;
+    run->repo = xstrdup(request->repo);
+    run->agent = xstrdup(request->agent ? request->agent : service->config->default_agent);
+    run->model = xstrdup(request->model);
+    run->prompt = xstrdup(request->prompt);
+    run->token_id = request->token_id;
+    run->owner = request->owner;
+    run->installation_id = request->installation_id;
+    fill_rest(run, request);
+    set_place(service, run, request);
+}
+
+struct run *dispatch_preview(struct service *service, const struct dispatch_request *request)
+{
+    struct run *run = xcalloc(1, sizeof(*run));
+
+    fill_run(service, run, request);
+    run->attempt = 1;
+    return run;
 }
 
 static struct submission *submission_new(struct service *service,
@@ -144,20 +201,13 @@ static struct submission *submission_new(struct service *service,
     struct run *run = &submission->run;
     int64_t now_ms = clock_wall_ms();
     scoped(secret) task_token = NULL;
-    const char *agent = request->agent ? request->agent : service->config->default_agent;
 
     submission->service = service;
+    submission->source = source_copy(request->source);
     run->id = id_make(now_ms, random_u64());
-    run->status = RUN_PENDING;
-    run->repo = xstrdup(request->repo);
-    run->agent = xstrdup(agent);
-    run->model = xstrdup(request->model);
-    run->prompt = xstrdup(request->prompt);
-    run->token_id = request->token_id;
-    run->owner = request->owner;
-    run->priority = request->priority;
-    run->installation_id = request->installation_id;
-    fill_rest(submission, request);
+    fill_run(service, run, request);
+    if (request->tool_headers)
+        seal_headers(submission, request);
     task_token = task_token_derive(run->id, 1, service->token_key);
     token_hash(secret_reveal(task_token), run->task_token_hash);
     if (request->idempotency) {
@@ -166,6 +216,17 @@ static struct submission *submission_new(struct service *service,
         submission->idempotency.key = submission->idempotency_key;
     }
     return submission;
+}
+
+static int note_queued(struct db_conn *conn, const struct submission *submission,
+                       struct err *err)
+{
+    const struct run *run = &submission->run;
+    const struct audit_source *source = submission->source.actor ? &submission->source : NULL;
+
+    if (run->retry_of)
+        return audit_append_run(conn, source, "run.retry", run->id, run->retry_of, err);
+    return audit_append_run(conn, source, "run.queue", run->id, run->repo, err);
 }
 
 /*
@@ -186,12 +247,28 @@ static int insert(struct db_conn *conn, void *ctx, struct err *err)
                                    submission->sealed_size, err)
                < 0)
         return -1;
-    if (submission->reserved || submission->existing.key)
+    if (submission->existing.key)
+        return 0;
+    if (note_queued(conn, submission, err) < 0)
+        return -1;
+    if (submission->reserved)
         return 0;
     if (service_reserve(submission->service, err) < 0)
         return -1;
     submission->reserved = true;
     return 0;
+}
+
+static void wait_its_turn(struct service *service, const struct run *run)
+{
+    struct admission_run waiting = {.id = run->id,
+                                    .priority = run->priority,
+                                    .repo = run->repo,
+                                    .branch = run->base_branch,
+                                    .route = backends_route_of(&service->backends, run)};
+
+    if (run->not_before_ms == RUN_WAITS_ITS_TURN)
+        admission_wait(service->admission, &waiting);
 }
 
 static void inserted(void *ctx, const struct err *err)
@@ -205,6 +282,7 @@ static void inserted(void *ctx, const struct err *err)
         if (submission->reserved)
             service_unreserve(service);
     } else {
+        wait_its_turn(service, &submission->run);
         service_queued(service);
     }
     submission->done(submission->ctx, id, err);

@@ -28,13 +28,15 @@ struct dispatch_request {
     const char *requester;             /* "NAME <EMAIL>" */
     const char *webhook_url;           /* is told of the end */
     int64_t owner;                     /* 0: an integration token's */
-    int priority;                      /* model/run.h */
+    int priority;                      /* model/run.h; or RUN_PRIORITY_UNSAID */
+    const char *launcher;              /* as configured, where not said */
     const char *options;               /* run_options.h */
     const struct secret *tool_headers; /* the same; sealed in `vault` until the run's end */
     const struct vault *vault;
     int64_t token_id;
     int64_t installation_id;
     const struct idempotency *idempotency; /* NULL: none */
+    const struct audit_source *source;     /* NULL: dispatchd itself */
 };
 
 /* Checks the fields a client gave: ERR_INVALID about "prompt", "model" or "codingAgent". */
@@ -57,6 +59,10 @@ int dispatch_submit(struct service *service, const struct dispatch_request *requ
 /* The same for callers that may wait. `request->idempotency` is NULL. */
 int dispatch_submit_wait(struct service *service, const struct dispatch_request *request,
                          struct id *out, struct err *err) CHECKED;
+
+/* The run that the request would make, with nothing stored and no id; its attempt is 1. */
+struct run *dispatch_preview(struct service *service,
+                             const struct dispatch_request *request) CHECKED;
 
 /* What the tool headers of a run are sealed for; the caller frees it. */
 char *dispatch_headers_context(struct id run) CHECKED;

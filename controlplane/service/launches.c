@@ -7,8 +7,9 @@
 #include "base/log.h"
 #include "crypto/random.h"
 
-void launches_init(struct launches *launches)
+void launches_init(struct launches *launches, const char *name)
 {
+    launches->name = name;
     (void)pthread_mutex_init(&launches->lock, NULL);
     launches->last = &launches->first;
 }
@@ -85,6 +86,8 @@ static void close_for_a_while(struct launches *launches, const struct err *err, 
 {
     int64_t wait_ms;
 
+    if (!launches->misses)
+        launches->away_since_ms = now_ms;
     launches->misses++;
     launches->round++;
     launches->asking = false;
@@ -95,14 +98,16 @@ static void close_for_a_while(struct launches *launches, const struct err *err, 
     (void)snprintf(launches->why, sizeof(launches->why), "%s", err->text);
     if (launches->misses == 1)
         log_warn("the launcher's backend does not answer, launching pauses",
-                 KV("error", err->text), KV("pause_ms", wait_ms));
+                 KV("launcher", launches->name), KV("error", err->text),
+                 KV("pause_ms", wait_ms));
 }
 
 /* Called with the lock. */
 static void open_again(struct launches *launches)
 {
     if (launches->misses)
-        log_info("the launcher's backend answers again", KV("misses", launches->misses));
+        log_info("the launcher's backend answers again", KV("launcher", launches->name),
+                 KV("misses", launches->misses));
     launches->misses = 0;
     launches->asking = false;
 }
@@ -119,6 +124,24 @@ bool launches_paused(struct launches *launches, char *out_why, size_t size)
     return paused;
 }
 
+bool launches_gone(struct launches *launches, int64_t now_ms, int64_t after_ms,
+                   int64_t *out_in_ms)
+{
+    int64_t in_ms = -1;
+    bool gone = false;
+
+    (void)pthread_mutex_lock(&launches->lock);
+    if (launches->misses) {
+        gone = now_ms - launches->away_since_ms >= after_ms;
+        if (!gone)
+            in_ms = launches->away_since_ms + after_ms - now_ms;
+    }
+    (void)pthread_mutex_unlock(&launches->lock);
+    if (out_in_ms)
+        *out_in_ms = in_ms;
+    return gone;
+}
+
 /* --- The list
  * --------------------------------------------------------------------------------------- */
 
@@ -132,6 +155,7 @@ struct launch *launches_begin(struct launches *launches, struct run *run,
     launch->in_hand = true;
     (void)pthread_mutex_lock(&launches->lock);
     launch->round = launches->round;
+    launches->in_hand++;
     *launches->last = launch;
     launches->last = &launch->next;
     (void)pthread_mutex_unlock(&launches->lock);
@@ -151,26 +175,39 @@ void launches_resume(struct launches *launches, struct run *run, struct secret *
     (void)pthread_mutex_unlock(&launches->lock);
 }
 
-struct launch *launches_again(struct launches *launches, int64_t now_ms, int64_t *out_wait_ms,
-                              bool *out_full)
+/* The backend is known to have nothing of it. */
+static bool is_parked(const struct launch *launch)
+{
+    return !launch->in_hand && !launch->may_exist;
+}
+
+/* Called with the lock. */
+static void take_in_hand(struct launches *launches, struct launch *launch)
+{
+    launches->parked -= is_parked(launch);
+    launches->waiting--;
+    launches->in_hand++;
+    launch->in_hand = true;
+    launch->round = launches->round;
+}
+
+struct launch *launches_again(struct launches *launches, int64_t now_ms, bool unpark,
+                              int64_t *out_wait_ms, bool *out_full)
 {
     struct launch *found = NULL;
     int64_t first_ms = INT64_MAX;
 
     (void)pthread_mutex_lock(&launches->lock);
     for (struct launch *launch = launches->first; launch && !found; launch = launch->next) {
-        if (launch->in_hand)
+        if (launch->in_hand || (!unpark && is_parked(launch)))
             continue;
         if (launch->next_ms <= now_ms)
             found = launch;
         else if (launch->next_ms < first_ms)
             first_ms = launch->next_ms;
     }
-    if (found) {
-        found->in_hand = true;
-        found->round = launches->round;
-        launches->waiting--;
-    }
+    if (found)
+        take_in_hand(launches, found);
     *out_wait_ms = first_ms == INT64_MAX ? -1 : first_ms - now_ms;
     *out_full = launches->waiting >= LAUNCHES_WAITING_MAX;
     (void)pthread_mutex_unlock(&launches->lock);
@@ -186,13 +223,31 @@ void launches_missed(struct launches *launches, struct launch *launch, const str
     /* One that is never answered shouldn't hold up the others for ever. */
     launch->next_ms = err->kind == ERR_TIMEOUT ? now_ms + pause_ms(launch->asked) : now_ms;
     launch->in_hand = false;
+    launches->in_hand--;
     launches->waiting++;
+    launches->parked += is_parked(launch);
     (void)pthread_mutex_unlock(&launches->lock);
 }
 
-void launches_settled(struct launches *launches, struct launch *launch, bool answered)
+struct launch *launches_part(struct launches *launches,
+                             bool (*may)(const void *ctx, const struct run *run),
+                             const void *ctx)
 {
+    struct launch *found = NULL;
+
     (void)pthread_mutex_lock(&launches->lock);
+    for (struct launch *launch = launches->first; launch && !found; launch = launch->next)
+        if (is_parked(launch) && may(ctx, launch->run))
+            found = launch;
+    if (found)
+        take_in_hand(launches, found);
+    (void)pthread_mutex_unlock(&launches->lock);
+    return found;
+}
+
+/* Called with the lock. */
+static void take_out(struct launches *launches, const struct launch *launch)
+{
     for (struct launch **at = &launches->first; *at; at = &(*at)->next) {
         if (*at != launch)
             continue;
@@ -201,6 +256,41 @@ void launches_settled(struct launches *launches, struct launch *launch, bool ans
             launches->last = at;
         break;
     }
+    launches->in_hand--;
+}
+
+void launches_parted(struct launches *launches, struct launch *launch)
+{
+    (void)pthread_mutex_lock(&launches->lock);
+    take_out(launches, launch);
+    (void)pthread_mutex_unlock(&launches->lock);
+    launch_free(launch);
+}
+
+static size_t read_size(struct launches *launches, const size_t *size)
+{
+    size_t value;
+
+    (void)pthread_mutex_lock(&launches->lock);
+    value = *size;
+    (void)pthread_mutex_unlock(&launches->lock);
+    return value;
+}
+
+size_t launches_parked(struct launches *launches)
+{
+    return read_size(launches, &launches->parked);
+}
+
+size_t launches_in_hand(struct launches *launches)
+{
+    return read_size(launches, &launches->in_hand);
+}
+
+void launches_settled(struct launches *launches, struct launch *launch, bool answered)
+{
+    (void)pthread_mutex_lock(&launches->lock);
+    take_out(launches, launch);
     if (answered)
         open_again(launches);
     else

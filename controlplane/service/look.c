@@ -29,10 +29,14 @@ static const char *job_of(const struct run *run, struct job_ref *space)
 
 static void stop_job(struct service *service, const struct run *run)
 {
+    struct backend *backend = service_backend(service, run);
     struct err err = {0};
     struct job_ref name;
 
-    if (launcher_stop(service->launcher, job_of(run, &name), &err) < 0)
+    if (!backend)
+        log_warn("a job can't be stopped, its launcher is not configured any more",
+                 KV("job", job_of(run, &name)), KV("launcher", run->launcher));
+    else if (launcher_stop(backend->launcher, job_of(run, &name), &err) < 0)
         log_warn("stopping a job failed, ignoring", KV("error", err.text));
 }
 
@@ -57,18 +61,19 @@ static void stop_run(struct service *service, const struct run *run)
 /* --- The job
  * -------------------------------------------------------------------------------------- */
 
-/* After one call that went unanswered the others of this round aren't made: each could take
- * as long, and deadlines have to be kept meanwhile. */
+/* After one call that went unanswered the others of this round to that backend aren't made:
+ * each could take as long, and deadlines have to be kept meanwhile. */
 static int poll_job(struct service *service, const struct run *run, struct job_view *out)
 {
+    struct backend *backend = service_backend(service, run);
     struct err err = {0};
     struct job_ref name;
 
-    if (service->backend_silent)
+    if (!backend || backend->silent)
         return -1;
-    if (launcher_poll(service->launcher, job_of(run, &name), out, &err) == 0)
+    if (launcher_poll(backend->launcher, job_of(run, &name), out, &err) == 0)
         return 0;
-    service->backend_silent = err.kind == ERR_TIMEOUT || err.kind == ERR_UNAVAILABLE;
+    backend->silent = err.kind == ERR_TIMEOUT || err.kind == ERR_UNAVAILABLE;
     log_warn("looking at a job failed, will retry", KV("job", job_of(run, &name)),
              KV("error", err.text));
     return -1;
@@ -90,7 +95,7 @@ static void job_is_over(struct service *service, const struct run *run,
         why =
             xasprintf("the job %s before its runner claimed the run%s%s",
                       ended ? "ended" : "vanished", view->detail[0] ? ": " : "", view->detail);
-        (void)queue_launch_failed(service, run, code ? code : FAILURE_LAUNCH_FAILED, why, true);
+        (void)queue_launch_refused(service, run, code ? code : FAILURE_LAUNCH_FAILED, why);
         return;
     }
     why = xasprintf("the job %s without a report of its runner%s%s",
@@ -170,8 +175,8 @@ static void look_for_job(struct service *service, const struct run *run)
 /* Its job isn't known to have started. */
 static void settle(struct service *service, const struct run *run)
 {
-    if (launches_has(&service->launches, run->id, run->attempt))
-        return; /* a thread of this process is at it */
+    if (!service_backend(service, run) || service_is_launching(service, run))
+        return; /* nobody to ask, or a thread of this process is at it */
     if (run->stop_requested)
         stop_run(service, run);
     else if (run->status != RUN_LAUNCHING || !queue_launch_again(service, run))
@@ -191,7 +196,10 @@ void look_after_restart(struct service *service, const struct run *run, int64_t 
 void look_at_run(struct service *service, const struct run *run, int64_t now_ms)
 {
     if (is_lost(service, run, now_ms)) {
-        if (fail_run(service, run, FAILURE_LOST, "the runner stopped calling home"))
+        if (fail_run(service, run, FAILURE_LOST,
+                     service_backend(service, run) ? "the runner stopped calling home"
+                                                   : "the runner stopped calling home, and its "
+                                                     "launcher is not configured any more"))
             stop_job(service, run);
     } else if (run->job_ref) {
         look_at_job(service, run);
@@ -213,15 +221,27 @@ static bool end_waiting(struct service *service, const struct run *run,
     return fail_run(service, run, FAILURE_LAUNCH_FAILED, why);
 }
 
+/* The same. Its runner had its time to claim; nobody can say whether there is a job. */
+static bool fail_homeless(struct service *service, const struct run *run)
+{
+    scoped_str why = xasprintf("its runner did not claim the run, and the launcher %s that may "
+                               "have its job is not configured any more",
+                               run->launcher ? run->launcher : "");
+
+    return fail_run(service, run, FAILURE_LAUNCH_FAILED, why);
+}
+
 /* The same. */
 static bool launch_is_late(struct service *service, const struct run *run, int64_t now_ms)
 {
     bool in_time = now_ms - id_created_ms(run->id) < service->config->queue_timeout_s * 1000;
     struct job_view view = {0};
 
+    if (!service_backend(service, run))
+        return fail_homeless(service, run);
     if (!run->job_ref)
         settle(service, run);
-    if (launches_has(&service->launches, run->id, run->attempt)) {
+    if (service_is_launching(service, run)) {
         push_deadline(service, run); /* who is at it also knows when to give up */
         return false;
     }

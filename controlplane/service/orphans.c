@@ -54,26 +54,31 @@ static void add(void *ctx, struct id run, int attempt, const char *ref)
 
 enum verdict { IS_NEEDED, IS_OVER, IS_STRANGE };
 
-static enum verdict judge(const struct run *run, int attempt, int64_t now_ms)
+/* The same attempt in another backend than ours: as if it were still to come. */
+static enum verdict judge(const struct run *run, const char *launcher, int attempt,
+                          int64_t now_ms)
 {
     if (attempt > run->attempt)
         return IS_STRANGE;
     if (attempt < run->attempt || run->status == RUN_PENDING)
         return IS_OVER;
+    if (run->launcher && strcmp(run->launcher, launcher) != 0)
+        return IS_STRANGE;
     if (run_status_is_terminal(run->status) && now_ms - run->ended_ms > ENDED_GRACE_MS)
         return IS_OVER;
     return IS_NEEDED;
 }
 
-static void stop_orphan(struct service *service, const struct found *job)
+static void stop_orphan(struct service *service, struct launcher *launcher,
+                        const struct found *job)
 {
     struct job_view view = {0};
     struct err err = {0};
 
-    if (launcher_poll(service->launcher, job->ref, &view, &err) == 0
+    if (launcher_poll(launcher, job->ref, &view, &err) == 0
         && (view.phase == JOB_ENDED || view.phase == JOB_LOST))
         return; /* it is left for people to look at until it is forgotten */
-    if (err.kind || launcher_stop(service->launcher, job->ref, &err) < 0) {
+    if (err.kind || launcher_stop(launcher, job->ref, &err) < 0) {
         log_warn("stopping a job that no run needs failed, will retry", KV("job", job->ref),
                  KV("error", err.text));
         return;
@@ -82,22 +87,23 @@ static void stop_orphan(struct service *service, const struct found *job)
     log_warn("stopped a job that no run needs", KV("job", job->ref));
 }
 
-static enum verdict look_at(struct service *service, const struct found *job)
+static enum verdict look_at(struct service *service, struct backend *backend,
+                            const struct found *job)
 {
     struct err err = {0};
     enum verdict verdict;
     scoped(run) run = NULL;
 
-    if (launches_has(&service->launches, job->run, job->attempt))
+    if (launches_has(&backend->launches, job->run, job->attempt))
         return IS_NEEDED;
     run = run_store_load(service->db, job->run, &err);
     if (!run && err.kind != ERR_NOT_FOUND) {
         log_error("reading a run failed, will retry", KV("error", err.text));
         return IS_NEEDED;
     }
-    verdict = run ? judge(run, job->attempt, clock_wall_ms()) : IS_STRANGE;
+    verdict = run ? judge(run, backend->name, job->attempt, clock_wall_ms()) : IS_STRANGE;
     if (verdict == IS_OVER)
-        stop_orphan(service, job);
+        stop_orphan(service, backend->launcher, job);
     return verdict;
 }
 
@@ -109,14 +115,14 @@ static void report_strangers(struct service *service, int64_t count, const char 
              KV("count", count), KV("some", names));
 }
 
-bool orphans_sweep(struct service *service)
+/* False when it keeps no list. */
+static bool sweep(struct service *service, struct backend *backend, struct buf *names,
+                  int64_t *inout_strangers)
 {
     struct inventory inventory = {0};
     struct err err = {0};
-    scoped_buf names = {0};
-    int64_t strangers = 0;
 
-    if (launcher_list(service->launcher, add, &inventory, &err) < 0) {
+    if (launcher_list(backend->launcher, add, &inventory, &err) < 0) {
         inventory_done(&inventory);
         if (err.kind == ERR_UNSUPPORTED)
             return false;
@@ -126,12 +132,24 @@ bool orphans_sweep(struct service *service)
     for (size_t i = 0; i < inventory.count && !service_is_stopping(service); i++) {
         const struct found *job = &inventory.jobs[i];
 
-        if (look_at(service, job) != IS_STRANGE)
+        if (look_at(service, backend, job) != IS_STRANGE)
             continue;
-        if (strangers++ < STRANGERS_NAMED)
-            buf_printf(&names, "%s%s", names.size ? " " : "", job->ref);
+        if ((*inout_strangers)++ < STRANGERS_NAMED)
+            buf_printf(names, "%s%s", names->size ? " " : "", job->ref);
     }
-    report_strangers(service, strangers, names.data ? names.data : "");
     inventory_done(&inventory);
     return true;
+}
+
+bool orphans_sweep(struct service *service)
+{
+    scoped_buf names = {0};
+    int64_t strangers = 0;
+    bool any = false;
+
+    for (size_t i = 0; i < service->backends.count; i++)
+        any |= sweep(service, &service->backends.all[i], &names, &strangers);
+    if (any)
+        report_strangers(service, strangers, names.data ? names.data : "");
+    return any;
 }

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "launch/job_ref.h"
 #include "service/state.h"
+#include "store/delivery_store.h"
 
 #define TICK_MS 1000
 #define SWEEP_EVERY_MS 5000
@@ -45,7 +46,7 @@ static void look_at_deadlines(struct service *service)
     int64_t now_ms = clock_wall_ms();
     int64_t stale_ms = now_ms - service->config->queue_timeout_s * 1000;
 
-    service->backend_silent = false;
+    backends_listen(&service->backends);
     if (run_store_due(service->db, now_ms, PAGE_RUNS, &due, &err) < 0
         || run_store_stale(service->db, stale_ms, PAGE_RUNS, &stale, &err) < 0)
         log_error("reading deadlines failed, will retry", KV("error", err.text));
@@ -84,17 +85,17 @@ static void sweep(struct service *service)
 {
     struct err err = {0};
 
-    service->backend_silent = false;
+    backends_listen(&service->backends);
     waiting_begin(&service->waiting);
     if (each_active(service, look_at_run, &err) < 0)
         log_error("reading the active runs failed, will retry", KV("error", err.text));
-    else if (!service->backend_silent)
+    else if (!backends_any_silent(&service->backends))
         waiting_end(&service->waiting);
 }
 
 int reconcile_after_restart(struct service *service, struct err *err)
 {
-    service->backend_silent = false;
+    backends_listen(&service->backends);
     return each_active(service, look_after_restart, err);
 }
 
@@ -125,7 +126,7 @@ static void look_at_changes(struct service *service)
     lost = service->changes_lost;
     service->changes_lost = false;
     (void)pthread_mutex_unlock(&service->lock);
-    service->backend_silent = false;
+    backends_listen(&service->backends);
     for (size_t i = 0; i < n_changes; i++)
         look_at_change(service, &changes[i]);
     free(changes);
@@ -136,16 +137,28 @@ static void look_at_changes(struct service *service)
 /* --- Housekeeping
  * ------------------------------------------------------------------------------------------ */
 
-/* Of every attempt: those that failed to launch may have left something too. */
+static void forget_job(struct launcher *launcher, const char *ref)
+{
+    struct err err = {0};
+
+    if (launcher_forget(launcher, ref, &err) < 0)
+        log_warn("forgetting a job failed, ignoring", KV("job", ref), KV("error", err.text));
+}
+
+/* Of every attempt: those that failed to launch may have left something too. Only of the last
+ * one it is known in which backend. */
 static void forget_jobs(struct service *service, const struct run *run)
 {
     for (int attempt = 1; attempt <= run->attempt; attempt++) {
         struct job_ref ref = job_ref_make(run->id, attempt);
-        struct err err = {0};
 
-        if (launcher_forget(service->launcher, ref.text, &err) < 0)
-            log_warn("forgetting a job failed, ignoring", KV("job", (const char *)ref.text),
-                     KV("error", err.text));
+        for (size_t i = 0; i < service->backends.count; i++) {
+            const struct backend *backend = &service->backends.all[i];
+            bool is_its = run->launcher && strcmp(run->launcher, backend->name) == 0;
+
+            if (is_its || attempt < run->attempt)
+                forget_job(backend->launcher, ref.text);
+        }
     }
 }
 
@@ -171,14 +184,30 @@ static void write_last_uses(struct service *service)
 {
     struct err err = {0};
 
-    if (token_store_flush(service->tokens, &err) < 0)
+    if (token_store_flush(service->tokens, &err) < 0
+        || personal_token_store_flush(service->personal_tokens, &err) < 0)
         log_warn("writing last-used times failed, will retry", KV("error", err.text));
+}
+
+static void prune_deliveries(struct service *service)
+{
+    int64_t before_ms = clock_wall_ms() - service->config->task_retention_s * 1000;
+    int64_t pruned = PRUNE_BATCH;
+    struct err err = {0};
+
+    for (int batch = 0; batch < PRUNE_BATCHES_MAX && pruned == PRUNE_BATCH; batch++) {
+        if (delivery_store_prune(service->db, before_ms, PRUNE_BATCH, &pruned, &err) < 0) {
+            log_error("pruning deliveries failed, will retry", KV("error", err.text));
+            return;
+        }
+    }
 }
 
 static void housekeep(struct service *service)
 {
     for (int batch = 0; batch < PRUNE_BATCHES_MAX && prune(service); batch++)
         ;
+    prune_deliveries(service);
     write_last_uses(service);
 }
 

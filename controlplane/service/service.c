@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "crypto/random.h"
+#include "service/deliveries.h"
 #include "service/state.h"
+#include "service/take.h"
 
 #define TOKEN_KEY_PURPOSE "task tokens"
 
@@ -52,6 +54,24 @@ static void init_conditions(struct service *service)
     (void)pthread_condattr_destroy(&attributes);
 }
 
+static bool is_backend_ready(const void *ctx, struct backend_route route)
+{
+    struct backends *backends = (struct backends *)(uintptr_t)ctx; /* ours */
+
+    return route.at == BACKEND_NONE || backends_ready(backends, route);
+}
+
+static int open_backends(struct service *service, struct err *err)
+{
+    if (backends_open(&service->backends, service->config, service->tokens, job_changed,
+                      service, err)
+        < 0)
+        return -1;
+    if (service->backends.count > 1)
+        admission_gate(service->admission, is_backend_ready, &service->backends);
+    return 0;
+}
+
 struct service *service_new(const struct service_options *options, struct err *err)
 {
     scoped(service) service = xcalloc(1, sizeof(*service));
@@ -60,6 +80,8 @@ struct service *service_new(const struct service_options *options, struct err *e
     service->config = options->config;
     service->db = options->db;
     service->tokens = options->tokens;
+    service->personal_tokens = options->personal_tokens;
+    service->deliveries = options->deliveries;
     service->started_wall_ms = clock_wall_ms();
     if (options->vault)
         vault_derive(options->vault, TOKEN_KEY_PURPOSE, service->token_key);
@@ -68,11 +90,10 @@ struct service *service_new(const struct service_options *options, struct err *e
     (void)pthread_mutex_init(&service->lock, NULL);
     (void)pthread_mutex_init(&service->take_lock, NULL);
     init_conditions(service);
-    launches_init(&service->launches);
-    service->launcher =
-        launcher_open(options->config->launcher, options->config, job_changed, service, err);
-    if (!service->launcher || run_store_newest_key(options->db, &newest_key, err) < 0
-        || read_gauges(service, err) < 0)
+    service->admission = admission_new(options->config);
+    if (open_backends(service, err) < 0
+        || run_store_newest_key(options->db, &newest_key, err) < 0
+        || read_gauges(service, err) < 0 || take_restore(service, err) < 0)
         return NULL;
     id_start_after(newest_key);
     return TAKE(service);
@@ -83,7 +104,7 @@ static int start_threads(struct service *service)
     int failed = pthread_create(&service->reconcile_thread, NULL, reconcile_thread, service);
 
     service->reconciling = failed == 0;
-    for (size_t i = 0; !failed && i < LAUNCH_THREADS; i++) {
+    for (size_t i = 0; !failed && i < LAUNCH_THREADS * service->backends.count; i++) {
         failed = pthread_create(&service->launch_threads[i], NULL, queue_thread, service);
         service->n_launch_threads += failed == 0;
     }
@@ -94,7 +115,9 @@ int service_start(struct service *service, const char *url, struct err *err)
 {
     int failed;
 
+    (void)pthread_mutex_lock(&service->lock);
     service->url = xstrdup(url);
+    (void)pthread_mutex_unlock(&service->lock);
     if (reconcile_after_restart(service, err) < 0)
         return -1;
     failed = start_threads(service);
@@ -125,8 +148,8 @@ void service_free(struct service *service)
     if (!service)
         return;
     service_stop(service);
-    launcher_free(service->launcher);
-    launches_done(&service->launches);
+    backends_done(&service->backends);
+    admission_free(service->admission);
     waiting_done(&service->waiting);
     (void)pthread_cond_destroy(&service->queue_wake);
     (void)pthread_cond_destroy(&service->reconcile_wake);
@@ -147,9 +170,45 @@ bool service_is_stopping(struct service *service)
     return stopping;
 }
 
-const struct launcher *service_launcher(const struct service *service)
+bool service_has_launcher(const struct service *service, const char *name, char **out_names)
 {
-    return service->launcher;
+    const struct backends *backends = &service->backends;
+    scoped_buf names = {0};
+    bool has = false;
+
+    for (size_t i = 0; i < backends->count; i++) {
+        has |= strcmp(backends->all[i].name, name) == 0;
+        buf_printf(&names, "%s%s", i ? ", " : "", backends->all[i].name);
+    }
+    *out_names = buf_take(&names);
+    return has;
+}
+
+struct backend *service_backend(struct service *service, const struct run *run)
+{
+    return backends_find(&service->backends, run->launcher);
+}
+
+bool service_is_launching(struct service *service, const struct run *run)
+{
+    struct backend *backend = service_backend(service, run);
+
+    return backend && launches_has(&backend->launches, run->id, run->attempt);
+}
+
+static void fill_backends(struct service *service, struct service_gauges *out)
+{
+    struct backends *backends = &service->backends;
+
+    _Static_assert(SERVICE_BACKENDS_MAX == BACKENDS_MAX, "as many as can be open");
+    out->n_backends = backends->count;
+    for (size_t i = 0; i < backends->count; i++) {
+        struct backend *backend = &backends->all[i];
+        bool paused = launches_paused(&backend->launches, NULL, 0);
+
+        out->backends[i] = (struct service_backend){backend->name, paused};
+        out->launching_paused |= paused;
+    }
 }
 
 void service_gauges(struct service *service, struct service_gauges *out)
@@ -161,10 +220,11 @@ void service_gauges(struct service *service, struct service_gauges *out)
         .launch_failures = atomic_load(&service->launch_failures),
         .orphans = atomic_load(&service->orphans),
         .strangers = atomic_load(&service->strangers),
-        .launching_paused = launches_paused(&service->launches, NULL, 0),
+        .launch_moves = atomic_load(&service->launch_moves),
     };
     for (int i = 0; i < RUN_STATUS_COUNT; i++)
         out->ended[i] = atomic_load(&service->ended[i]);
+    fill_backends(service, out);
 }
 
 /* --- Intake
@@ -200,12 +260,15 @@ void service_queued(struct service *service)
 /* --- Ends
  * ---------------------------------------------------------------------------------------- */
 
-static void count_end(struct service *service, enum run_status from, enum run_status to)
+static void count_end(struct service *service, struct id id, enum run_status from,
+                      enum run_status to)
 {
     if (run_status_is_terminal(from))
         return; /* a repeat */
+    admission_leave(service->admission, id);
     atomic_fetch_sub(from == RUN_PENDING ? &service->pending : &service->active, 1);
     atomic_fetch_add(&service->ended[to], 1);
+    deliveries_wake(service->deliveries);
     queue_wake(service);
 }
 
@@ -230,7 +293,7 @@ int service_report_end(struct service *service, struct id id, int attempt,
         log_end(id, end, "runner");
         note_end(service, id, attempt, end);
     }
-    count_end(service, from, end->status);
+    count_end(service, id, from, end->status);
     return 0;
 }
 
@@ -249,7 +312,7 @@ bool service_end_run(struct service *service, const struct run *run, const struc
     log_end(run->id, end, "dispatchd");
     if (from != RUN_PENDING)
         note_end(service, run->id, run->attempt, end);
-    count_end(service, from, end->status);
+    count_end(service, run->id, from, end->status);
     return true;
 }
 
@@ -259,22 +322,24 @@ static void stop_active(struct service *service, const struct run *run)
 {
     struct err err = {0};
     struct run_end end = {.status = RUN_STOPPED};
+    struct backend *backend = service_backend(service, run);
 
-    if (run->job_ref && launcher_stop(service->launcher, run->job_ref, &err) < 0)
+    if (run->job_ref && backend && launcher_stop(backend->launcher, run->job_ref, &err) < 0)
         log_warn("stopping a job failed, its deadline will", KV("error", err.text));
     if (run->status == RUN_LAUNCHING)
         (void)service_end_run(service, run, &end);
 }
 
-int service_stop_run(struct service *service, struct id id, struct err *err)
+int service_stop_run(struct service *service, struct id id, const struct audit_source *source,
+                     struct err *err)
 {
     bool ended = false;
 
-    if (run_store_request_stop(service->db, id, clock_wall_ms(), &ended, err) < 0)
+    if (run_store_request_stop(service->db, id, clock_wall_ms(), source, &ended, err) < 0)
         return -1;
     if (ended) {
         log_end(id, &(struct run_end){.status = RUN_STOPPED}, "request");
-        count_end(service, RUN_PENDING, RUN_STOPPED);
+        count_end(service, id, RUN_PENDING, RUN_STOPPED);
         return 0;
     }
     scoped(run) run = run_store_load(service->db, id, err);

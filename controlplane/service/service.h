@@ -5,6 +5,7 @@
 #include "launch/launcher.h"
 #include "model/run.h"
 #include "store/db.h"
+#include "store/personal_token_store.h"
 #include "store/token_store.h"
 #include "store/vault.h"
 
@@ -30,15 +31,19 @@
  * the queue's cap and launched when it is back (launches.h).
  */
 struct service;
+struct deliveries;
 
 struct service_options {
     const struct config *config;
     struct db *db;
     struct token_store *tokens;
+    struct personal_token_store *personal_tokens; /* both for their last-used times */
+    struct deliveries *deliveries;                /* woken when a run ends; NULL: none */
     const struct vault *vault; /* NULL: task tokens are not to be had again after a restart */
 };
 
-/* Opens the launcher and reads the gauges. Runs can be queued; nothing is launched yet. */
+/* Opens the launchers (backends.h) and reads the gauges. Runs can be queued; nothing is
+ * launched yet. */
 struct service *service_new(const struct service_options *options, struct err *err) CHECKED;
 /* Settles what the last process left under way and starts the threads. `url` is where runners
  * call home; copied. */
@@ -48,11 +53,14 @@ void service_stop(struct service *service);
 void service_free(struct service *service); /* stops first */
 DEFINE_SCOPED(service)
 
-const struct launcher *service_launcher(const struct service *service);
+/* Is this launcher open? *out_names: those that are, for people; the caller frees it. */
+bool service_has_launcher(const struct service *service, const char *name, char **out_names);
 
 /* What a runner gets around its agent's wall clock, for cloning, pushing and reporting, before
  * the run is ended over its head. */
 #define RUN_GRACE_S 180
+
+#define SERVICE_BACKENDS_MAX 8
 
 struct service_gauges {
     int64_t pending;
@@ -62,7 +70,13 @@ struct service_gauges {
     int64_t ended[RUN_STATUS_COUNT]; /* since start, by terminal status */
     int64_t orphans;                 /* jobs stopped because no run needed them */
     int64_t strangers;               /* jobs in the backend of runs that the store lacks */
-    bool launching_paused;           /* the backend is away */
+    int64_t launch_moves;            /* runs that moved on to another backend */
+    bool launching_paused;           /* a backend is away */
+    struct service_backend {
+        const char *launcher;
+        bool paused;
+    } backends[SERVICE_BACKENDS_MAX]; /* the usual one first */
+    size_t n_backends;
 };
 void service_gauges(struct service *service, struct service_gauges *out);
 
@@ -85,6 +99,11 @@ void service_note(struct service *service, struct id run, int attempt, const cha
 bool service_pending_reason(struct service *service, const struct run *run, char *out,
                             size_t size);
 
+/* What the run's job wrote, as its backend has it, at most limit_bytes from the end.
+ * ERR_NOT_FOUND (code "no_job_log") where there is nothing of the kind. */
+int service_job_log(struct service *service, const struct run *run, size_t limit_bytes,
+                    struct buf *out, struct err *err) CHECKED;
+
 /* The runner's report: see run_store_end. */
 struct run_end;
 int service_report_end(struct service *service, struct id id, int attempt,
@@ -92,5 +111,7 @@ int service_report_end(struct service *service, struct id id, int attempt,
 
 /* A person's stop: a pending run is stopped at once, an active one soon. ERR_NOT_FOUND,
  * ERR_CONFLICT (code "run_ended"). */
-int service_stop_run(struct service *service, struct id id, struct err *err) CHECKED;
+struct audit_source;
+int service_stop_run(struct service *service, struct id id, const struct audit_source *source,
+                     struct err *err) CHECKED;
 #endif

@@ -2,7 +2,8 @@
 #ifndef SERVICE_STATE_H
 #define SERVICE_STATE_H
 #include "model/token.h"
-#include "service/launches.h"
+#include "service/admission.h"
+#include "service/backends.h"
 #include "service/service.h"
 #include "service/waiting.h"
 #include "store/run_store.h"
@@ -11,7 +12,7 @@
 #include <stdatomic.h>
 
 /* What the files of this folder share; nobody outside includes it. */
-#define LAUNCH_THREADS 8
+#define LAUNCH_THREADS 8 /* for each backend; no more of them wait for one */
 #define CHANGES_MAX 4096
 
 struct job_change {
@@ -23,15 +24,18 @@ struct service {
     const struct config *config;
     struct db *db;
     struct token_store *tokens;
-    struct launcher *launcher;
+    struct personal_token_store *personal_tokens;
+    struct backends backends;
+    struct deliveries *deliveries; /* NULL: none */
     char *url;
     uint8_t token_key[TASK_TOKEN_KEY_SIZE];
-    struct launches launches;
+    struct admission *admission;
 
     _Atomic int64_t pending;
     _Atomic int64_t active;
     _Atomic int64_t launched;
     _Atomic int64_t launch_failures;
+    _Atomic int64_t launch_moves; /* to another backend */
     _Atomic int64_t ended[RUN_STATUS_COUNT];
     _Atomic int64_t orphans;   /* jobs stopped because no run needed them */
     _Atomic int64_t strangers; /* jobs of runs unknown to the store, at the last look */
@@ -47,14 +51,13 @@ struct service {
     size_t n_changes;
     bool changes_lost; /* more than fit: look at every active run */
 
-    pthread_t launch_threads[LAUNCH_THREADS];
+    pthread_t launch_threads[LAUNCH_THREADS * BACKENDS_MAX];
     size_t n_launch_threads;
     pthread_t reconcile_thread;
     bool reconciling;
 
     /* Of the thread that reconciles (before it starts: of service_start). */
     struct waiting waiting;
-    bool backend_silent; /* in this round of looks a call went unanswered */
 };
 
 void *queue_thread(void *service);     /* queue.c */
@@ -66,6 +69,19 @@ void queue_wake(struct service *service);
  * the run had moved on meanwhile. */
 bool queue_launch_failed(struct service *service, const struct run *run, enum failure_code code,
                          const char *why, bool counts);
+/* The same, where it is certain that there is no job of that attempt (any more): when it has
+ * failed for good in this backend, the next one is tried. */
+bool queue_launch_refused(struct service *service, const struct run *run,
+                          enum failure_code code, const char *why);
+
+/* Where its job is; NULL: that backend isn't open any more. */
+struct backend *service_backend(struct service *service, const struct run *run);
+/* A thread is at its launch, or will be. */
+bool service_is_launching(struct service *service, const struct run *run);
+
+/* What a job is started from; without the token. */
+struct job_spec queue_job_spec(const struct service *service, const struct run *run,
+                               const char *url);
 
 /* Asks again for the job of a launch that isn't known to have led to one, under the same
  * attempt. False when its token can't be had again. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "model/run.h"
 #include "test.h"
 #include "json/json.h"
 
@@ -177,6 +178,31 @@ static void test_wrong_values_name_where_they_stood(void **state)
                                         "to 1000000000000"},
         {"allow_private_urls: [10.0.0.0/8, 10.1.2.3/16]\n",
          ":1: allow_private_urls: the range 10.1.2.3/16 has bits beyond its first 16"},
+        {"deliveries: {receivers: 1}\n",
+         ":1: deliveries.receivers: expected a list of receivers"},
+        {"deliveries:\n  receivers:\n    - a\n",
+         ":3: deliveries.receivers: expected a map with a url"},
+        {"deliveries:\n  receivers:\n    - secret: s\n",
+         ":3: deliveries.receivers: url: required"},
+        {"deliveries:\n  receivers: [{url: 'ftp://a/'}]\n",
+         ":2: deliveries.receivers: url: not a URL of http or https"},
+        {"deliveries:\n  receivers: [{url: 'https://u:p@a/'}]\n",
+         ":2: deliveries.receivers: url: a URL with a user name or password isn't taken"},
+        {"deliveries:\n  receivers:\n    - url: http://a/\n    - url: http://a/\n",
+         ":4: deliveries.receivers: url: this one is here twice"},
+        {"deliveries:\n  receivers: [{url: 'http://a/', events: []}]\n",
+         ":2: deliveries.receivers: events: expected a list of events"},
+        {"deliveries:\n  receivers: [{url: 'http://a/', events: [run.running]}]\n",
+         ":2: deliveries.receivers: events: expected some of run.completed, run.failed, "
+         "run.stopped"},
+        {"deliveries:\n  receivers: [{url: 'http://a/', events: [1]}]\n",
+         ":2: deliveries.receivers: events: expected some of run.completed, run.failed, "
+         "run.stopped"},
+        {"deliveries:\n  receivers: [{url: 'http://a/', secret: ''}]\n",
+         ":2: deliveries.receivers: secret: expected some text"},
+        {"deliveries:\n  receivers: [{url: 'http://a/', event: []}]\n",
+         ":2: deliveries.receivers: event: unknown field"},
+        {"deliveries: {secrets: s}\n", ":1: deliveries.secrets: there is no such setting"},
         {"allow_private_urls: 10\n", ":1: allow_private_urls: expected a list of texts"},
         {"agents: 1\n", ":1: agents: expected a map of names"},
         {"agents:\n  hal: {model: m}\n", ":2: agents.hal: there is no such name"},
@@ -188,6 +214,17 @@ static void test_wrong_values_name_where_they_stood(void **state)
         {"repositories:\n  octo: {model: m}\n", ":2: repositories.octo: there is no such name"},
         {"repositories:\n  octo/a: {model: m}\n  OCTO/a: {model: n}\n",
          ":3: repositories.OCTO/a: this name is here twice"},
+        {"agents:\n  opencode: {max_in_flight: 1}\n",
+         ":2: agents.opencode.max_in_flight: there is no such setting"},
+        {"repositories:\n  octo/a: {max_in_flight: 0}\n",
+         ":2: repositories.octo/a.max_in_flight: expected a whole number from 1 to 100000"},
+        {"repositories:\n  octo/a: {priority: 1001}\n",
+         ":2: repositories.octo/a.priority: expected a whole number from 0 to 1000"},
+        {"max_in_flight: -1\n", ":1: max_in_flight: expected a whole number from 0 to 100000"},
+        {"rate_limit: {per_credential_per_minute: -1}\n",
+         ":1: rate_limit.per_credential_per_minute: expected a whole number from 0 to "
+         "60000000"},
+        {"rate_limit: {per_hour: 1}\n", ":1: rate_limit.per_hour: there is no such setting"},
         {"repositories:\n  octo/a: {max_tokens: none}\n",
          ":2: repositories.octo/a.max_tokens: expected a whole number from 1 to 1000000000000"},
     };
@@ -288,6 +325,36 @@ static void test_policy_is_strict_where_nobody_says_otherwise(void **state)
     assert_true(config.defaults.max_cost_usd > 0.49 && config.defaults.max_cost_usd < 0.51);
 }
 
+static void test_receivers_are_read(void **state)
+{
+    scoped_str dir = test_dir_new();
+    scoped_str path = xasprintf("%s/d.yaml", dir);
+    const char *const flags[] = {"--config", path, NULL};
+    struct err err = {0};
+    scoped_config config = {0};
+
+    (void)state;
+    test_file_write(dir, "d.yaml",
+                    "deliveries:\n"
+                    "  secret: everybody's\n"
+                    "  receivers:\n"
+                    "    - url: https://ci.example.com/hook?of=dispatch\n"
+                    "      secret: its own\n"
+                    "      events: [run.failed, run.stopped]\n"
+                    "    - {url: 'http://10.0.0.1:8080/'}\n");
+    assert_ok(load(&config, flags, &err), err);
+    assert_string_equal(secret_reveal(config.webhook_secret), "everybody's");
+    assert_int_equal(config.receivers.count, 2);
+    assert_string_equal(config.receivers.all[0].url, "https://ci.example.com/hook?of=dispatch");
+    assert_string_equal(secret_reveal(config.receivers.all[0].secret), "its own");
+    assert_int_equal(config.receivers.all[0].events, 1U << RUN_FAILED | 1U << RUN_STOPPED);
+    assert_string_equal(config.receivers.all[1].url, "http://10.0.0.1:8080/");
+    assert_null(config.receivers.all[1].secret);
+    assert_int_equal(config.receivers.all[1].events,
+                     1U << RUN_COMPLETED | 1U << RUN_FAILED | 1U << RUN_STOPPED);
+    test_dir_remove(dir);
+}
+
 static void test_default_repository_is_checked(void **state)
 {
     struct err err = {0};
@@ -332,6 +399,6 @@ TEST_MAIN(CONFIG_TEST(test_defaults_are_those_of_the_contract),
           CONFIG_TEST(test_flags_and_variables_are_named),
           CONFIG_TEST(test_the_most_particular_default_wins),
           CONFIG_TEST(test_policy_is_strict_where_nobody_says_otherwise),
-          CONFIG_TEST(test_default_repository_is_checked),
+          CONFIG_TEST(test_default_repository_is_checked), CONFIG_TEST(test_receivers_are_read),
           CONFIG_TEST(test_default_agent_command_needs_a_command),
           CONFIG_TEST(test_app_needs_its_key))

@@ -14,7 +14,7 @@ static struct launches *launches_new(void)
 {
     struct launches *launches = xcalloc(1, sizeof(*launches));
 
-    launches_init(launches);
+    launches_init(launches, "fake");
     return launches;
 }
 
@@ -66,7 +66,7 @@ static struct launch *again(struct launches *launches, int64_t now_ms)
     int64_t wait_ms;
     bool full;
 
-    return launches_again(launches, now_ms, &wait_ms, &full);
+    return launches_again(launches, now_ms, true, &wait_ms, &full);
 }
 
 static void test_all_pause_when_one_finds_the_backend_away(void **state)
@@ -202,7 +202,7 @@ static void test_an_unanswered_one_waits_by_itself(void **state)
     launches_missed(launches, stuck, &unanswered, NOW_MS);
     launches_settled(launches, other, true);
     assert_true(may_ask(launches, NOW_MS));
-    assert_null(launches_again(launches, NOW_MS, &wait_ms, &full));
+    assert_null(launches_again(launches, NOW_MS, true, &wait_ms, &full));
     assert_in_range(wait_ms, LAUNCH_PAUSE_MAX_MS / 2, LAUNCH_PAUSE_MAX_MS);
     assert_false(full);
     assert_ptr_equal(again(launches, NOW_MS + wait_ms), stuck);
@@ -218,11 +218,11 @@ static void test_so_many_wait_and_no_more_are_taken(void **state)
     (void)state;
     (void)err_set(&unanswered, ERR_TIMEOUT, "no answer");
     for (int i = 0; i < LAUNCHES_WAITING_MAX; i++) {
-        assert_null(launches_again(launches, NOW_MS, &wait_ms, &full));
+        assert_null(launches_again(launches, NOW_MS, true, &wait_ms, &full));
         assert_false(full);
         launches_missed(launches, begin(launches), &unanswered, NOW_MS);
     }
-    assert_null(launches_again(launches, NOW_MS, &wait_ms, &full));
+    assert_null(launches_again(launches, NOW_MS, true, &wait_ms, &full));
     assert_true(full);
 }
 
