@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "api/agent_json.h"
-#include "api/app.h"
+#include "api/explain.h"
 #include "api/fields.h"
 #include "api/options.h"
 #include "api/run_query.h"
@@ -31,6 +31,7 @@ struct agent_body {
     const cJSON *agents;
     bool auto_create_pr;
     bool blank_workspace;
+    int priority;
 };
 
 static const struct jfield agent_fields[] = {
@@ -46,6 +47,7 @@ static const struct jfield agent_fields[] = {
     JFIELD(struct agent_body, agents, J_OPTIONAL),
     JFIELD(struct agent_body, auto_create_pr, J_OPTIONAL),
     JFIELD(struct agent_body, blank_workspace, J_OPTIONAL),
+    JFIELD(struct agent_body, priority, J_OPTIONAL),
 };
 
 /* In a blank workspace repo, branch and auto_create_pr are ignored. */
@@ -162,11 +164,16 @@ static const char *default_agent(const struct config *config)
 
 int create_agent(struct app *app, struct request *req, cJSON **out, struct err *err)
 {
-    struct agent_body body = {.auto_create_pr = true};
+    struct agent_body body = {.auto_create_pr = true, .priority = RUN_PRIORITY_UNSAID};
+    const struct audit_source source = request_source(app, req);
     scoped_extras extras = {0};
+    bool explain = false;
 
-    if (json_read(request_body(req), agent_fields, &body, err) < 0
+    if (explain_asked(req, &explain, err) < 0
+        || json_read(request_body(req), agent_fields, &body, err) < 0
+        || field_priority(request_body(req), body.priority, err) < 0
         || settle_repository(app->config, &body, err) < 0
+        || principal_check_repo(principal_of(req), body.repo, err) < 0
         || check_agent(app->config, &body, err) < 0
         || read_extras(app->config, &body, &extras, err) < 0)
         return -1;
@@ -183,9 +190,12 @@ int create_agent(struct app *app, struct request *req, cJSON **out, struct err *
         .vault = app->vault,
         .webhook_url = body.webhook_url,
         .owner = principal_of(req)->owner,
+        .source = &source,
         .requester = principal_of(req)->requester,
-        .priority = RUN_PRIORITY_USUAL,
+        .priority = body.priority,
     };
+    if (explain)
+        return explain_run(app, &wanted, out, err);
     return submit(app, &wanted, out, err);
 }
 
@@ -209,7 +219,7 @@ int show_agent(struct app *app, struct request *req, cJSON **out, struct err *er
 
     if (agent_id(req, &id, err) < 0)
         return -1;
-    scoped(run) run = run_store_load(app->db, id, err);
+    scoped(run) run = principal_load_run(app, req, id, err);
     if (!run || run_details_load(app->db, id, &details, err) < 0
         || options_read(details.options, &options, &document, err) < 0)
         return -1;
@@ -224,8 +234,10 @@ int list_agents(struct app *app, struct request *req, cJSON **out, struct err *e
     char next[ID_TEXT_SIZE];
     cJSON *agents;
 
-    if (run_query_read(req, agent_status_name, ALL_STATUSES, &filter, err) < 0
-        || run_store_page(app->db, &filter, &page, err) < 0)
+    if (run_query_read(req, agent_status_name, ALL_STATUSES, &filter, err) < 0)
+        return -1;
+    principal_narrow(principal_of(req), &filter);
+    if (run_store_page(app->db, &filter, &page, err) < 0)
         return -1;
     agents = json_array(NULL, 0);
     for (size_t i = 0; i < page.n_runs; i++)
@@ -241,9 +253,13 @@ int list_agents(struct app *app, struct request *req, cJSON **out, struct err *e
 
 int stop_agent_run(struct app *app, struct request *req, cJSON **out, struct err *err)
 {
+    const struct audit_source source = request_source(app, req);
     struct id id;
 
-    if (agent_id(req, &id, err) < 0 || service_stop_run(app->service, id, err) < 0)
+    if (agent_id(req, &id, err) < 0)
+        return -1;
+    scoped(run) run = principal_load_run(app, req, id, err);
+    if (!run || service_stop_run(app->service, id, &source, err) < 0)
         return -1;
     *out = jobj({"id", jstr(request_param(req, "id"))},
                 {"message", jstr("The agent run is being stopped")});

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "api/app.h"
+#include "api/explain.h"
 #include "base/log.h"
 
 #define IDEMPOTENCY_KEY_MAX 255
@@ -57,14 +57,22 @@ static void answer(void *ctx, struct id run, const struct err *err)
     request_finish(req, 200, jobj({"runId", jstr(text)}), NULL);
 }
 
+/* A token of the usual priority says nothing, so that its repository may. */
+static int asked_priority(const struct token_grant *grant)
+{
+    return grant->priority == RUN_PRIORITY_USUAL ? RUN_PRIORITY_UNSAID : grant->priority;
+}
+
 int dispatch_task(struct app *app, struct request *req, cJSON **out, struct err *err)
 {
     const struct token_grant *grant = &principal_of(req)->grant;
     struct dispatch_body body = {0};
+    const struct audit_source source = request_source(app, req);
     struct idempotency idempotency = {0};
+    bool explain = false;
 
-    (void)out; /* answered when the run is durable */
-    if (json_read(request_body(req), dispatch_fields, &body, err) < 0
+    if (explain_asked(req, &explain, err) < 0
+        || json_read(request_body(req), dispatch_fields, &body, err) < 0
         || read_idempotency(req, grant->id, &idempotency, err) < 0)
         return -1;
     struct dispatch_request wanted = {
@@ -74,11 +82,16 @@ int dispatch_task(struct app *app, struct request *req, cJSON **out, struct err 
         .repo = grant->repo,
         .token_id = grant->id,
         .installation_id = grant->installation_id,
-        .priority = RUN_PRIORITY_USUAL,
+        .priority = asked_priority(grant),
+        .launcher = grant->launcher[0] ? grant->launcher : NULL,
         .idempotency = idempotency.key ? &idempotency : NULL,
+        .source = &source,
     };
-    if (dispatch_check(app->config, &wanted, err) < 0
-        || dispatch_submit(app->service, &wanted, answer, req, err) < 0)
+    if (dispatch_check(app->config, &wanted, err) < 0)
         return -1;
-    return REPLY_LATER;
+    if (explain)
+        return explain_run(app, &wanted, out, err);
+    if (dispatch_submit(app->service, &wanted, answer, req, err) < 0)
+        return -1;
+    return REPLY_LATER; /* when the run is durable */
 }

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "model/run.h"
 
 int field_text(const char *field, const char *text, size_t max_bytes, struct err *err)
 {
@@ -39,6 +40,17 @@ int field_word(const char *field, const char *text, const char *const *words, st
         buf_printf(&known, "%s%s", i ? ", " : "", words[i]);
     }
     return err_set_field(err, field, "expected one of %s", known.data);
+}
+
+int field_priority(const cJSON *body, int priority, struct err *err)
+{
+    const cJSON *given = json_get(body, "priority");
+
+    if (!given || cJSON_IsNull(given)
+        || (priority >= RUN_PRIORITY_MIN && priority <= RUN_PRIORITY_MAX))
+        return 0;
+    return err_set_field(err, "priority", "expected a whole number from %d to %d",
+                         RUN_PRIORITY_MIN, RUN_PRIORITY_MAX);
 }
 
 int field_array(const char *field, const cJSON *list, int most, struct err *err)

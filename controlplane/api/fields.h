@@ -18,6 +18,10 @@ int field_word(const char *field, const char *text, const char *const *words,
 /* An array of at most `most`. NULL passes. */
 int field_array(const char *field, const cJSON *list, int most, struct err *err) CHECKED;
 
+/* The member `priority` of a body, as json_read has read it: RUN_PRIORITY_MIN to _MAX, or not
+ * given, and then RUN_PRIORITY_UNSAID. */
+int field_priority(const cJSON *body, int priority, struct err *err) CHECKED;
+
 /* What a model calls a thing by: 1 to 64 of [A-Za-z0-9_-], and no member of the array `others`
  * has it as its name, in whatever case. */
 #define FIELD_NAME_MAX 64

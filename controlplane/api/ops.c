@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/app.h"
 #include "api/openapi.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "model/agent.h"
+#include "service/deliveries.h"
 #include "store/run_store.h"
 
 int show_health(struct app *app, struct request *req, cJSON **out, struct err *err)
@@ -71,8 +74,14 @@ static void put_runs(struct buf *out, const struct service_gauges *gauges)
                gauges->launched);
     put_metric(out, "dispatch_launch_failures_total", "counter", "Launches that failed.",
                gauges->launch_failures);
-    put_metric(out, "dispatch_launching_paused", "gauge",
-               "1 while the launcher's backend does not answer.", gauges->launching_paused);
+    buf_append_str(out, "# HELP dispatch_launching_paused 1 while the launcher's backend does "
+                        "not answer.\n# TYPE dispatch_launching_paused gauge\n");
+    for (size_t i = 0; i < gauges->n_backends; i++)
+        buf_printf(out, "dispatch_launching_paused{launcher=\"%s\"} %d\n",
+                   gauges->backends[i].launcher, gauges->backends[i].paused);
+    put_metric(out, "dispatch_launches_moved_total", "counter",
+               "Runs that moved on to another launcher, as one had refused them.",
+               gauges->launch_moves);
     put_metric(out, "dispatch_orphan_jobs_stopped_total", "counter",
                "Jobs that were stopped because no run needed them.", gauges->orphans);
     put_metric(out, "dispatch_stranger_jobs", "gauge",
@@ -84,10 +93,30 @@ static void put_runs(struct buf *out, const struct service_gauges *gauges)
                    run_status_name(ends[i]), gauges->ended[ends[i]]);
 }
 
+/* Left out where the store doesn't answer: no number is better than a wrong one. */
+static void put_deliveries(struct buf *out, struct app *app)
+{
+    struct deliveries_stats stats;
+    struct err err = {0};
+
+    if (deliveries_stats(app->deliveries, &stats, &err) < 0)
+        return;
+    put_metric(out, "dispatch_deliveries_pending", "gauge",
+               "Deliveries that no receiver has taken yet.", stats.pending);
+    put_metric(out, "dispatch_deliveries_delivered_total", "counter",
+               "Deliveries that a receiver took.", stats.delivered);
+    put_metric(out, "dispatch_deliveries_failed_total", "counter",
+               "Deliveries that were given up.", stats.failed);
+    put_metric(out, "dispatch_delivery_attempts_total", "counter", "Calls to receivers.",
+               stats.attempts);
+}
+
 static void put_http(struct buf *out, const struct httpd_stats *stats)
 {
     put_metric(out, "dispatch_http_connections", "gauge", "Open connections.",
                stats->connections);
+    put_metric(out, "dispatch_http_streams", "gauge", "Open streams among them.",
+               stats->streams);
     put_metric(out, "dispatch_http_refused_malformed_total", "counter",
                "Requests refused before any handler.", stats->refused_malformed);
     put_metric(out, "dispatch_http_cut_late_total", "counter", "Connections cut at a deadline.",
@@ -116,6 +145,7 @@ int show_metrics(struct app *app, struct request *req, cJSON **out, struct err *
     put_metric(&text, "dispatch_start_time_seconds", "gauge", "When this process started.",
                app->started_ms / 1000);
     put_runs(&text, &gauges);
+    put_deliveries(&text, app);
     put_http(&text, &stats);
     size = text.size;
     request_set_text(req, "text/plain; version=0.0.4; charset=utf-8", buf_take(&text), size);
@@ -157,10 +187,78 @@ static cJSON *check_api_keys(struct app *app, bool *all)
     return check_json("api_keys", ok, "CODEBOT_API_KEYS is not set: the task API is closed");
 }
 
-static cJSON *check_launcher(struct app *app)
+/* That a launcher could be opened is seen by our being here; what it needs may have gone since.
+ */
+static cJSON *check_launcher(const struct service_backend *backend, bool is_usual, bool *all)
 {
-    return jobj({"name", jstr("launcher")}, {"ok", jbool(true)},
-                {"detail", jstr(launcher_name(service_launcher(app->service)))});
+    scoped_str name =
+        is_usual ? xstrdup("launcher") : xasprintf("launcher.%s", backend->launcher);
+
+    *all &= !backend->paused;
+    return jobj(
+        {"name", jstr(name)}, {"ok", jbool(!backend->paused)},
+        {"detail", jstr(backend->paused ? "its backend does not answer" : backend->launcher)});
+}
+
+/* The usual one's is `launcher`, any other's `launcher.NAME`. */
+static void add_launchers(const struct service_gauges *gauges, cJSON *checks, bool *all)
+{
+    for (size_t i = 0; i < gauges->n_backends; i++)
+        cJSON_AddItemToArray(checks, check_launcher(&gauges->backends[i], i == 0, all));
+}
+
+static bool has_launcher(const struct app *app, const char *name)
+{
+    scoped_str names = NULL;
+
+    return service_has_launcher(app->service, name, &names);
+}
+
+static cJSON *check_runner(struct app *app, bool *all)
+{
+    const char *runner = app->config->runner;
+    scoped_str why = NULL;
+    bool ok;
+
+    if (!has_launcher(app, "process"))
+        return NULL;
+    ok = runner && access(runner, X_OK) == 0;
+    if (!ok)
+        why = xasprintf("%s can't be executed (DISPATCH_RUNNER)", runner ? runner : "nothing");
+    *all &= ok;
+    return check_json("runner", ok, why);
+}
+
+static cJSON *check_agent(struct app *app, bool *all)
+{
+    const struct config *config = app->config;
+    bool ok = strcmp(config->default_agent, AGENT_COMMAND) != 0 || config->agent_command;
+
+    *all &= ok;
+    return check_json("default_agent", ok,
+                      "it is `command`, and DISPATCH_AGENT_COMMAND isn't set");
+}
+
+/* Runners on other machines can't call home to a loopback address. */
+static cJSON *check_public_url(struct app *app, const struct service_gauges *gauges, bool *all)
+{
+    bool ok = app->config->public_url != NULL;
+    bool is_here = true;
+
+    for (size_t i = 0; i < gauges->n_backends; i++)
+        is_here &= strcmp(gauges->backends[i].launcher, "process") == 0
+                   || strncmp(gauges->backends[i].launcher, "fake", 4) == 0;
+    ok |= is_here;
+
+    *all &= ok;
+    return check_json("public_url", ok,
+                      "DISPATCH_PUBLIC_URL is not set: where do runners call home?");
+}
+
+static void add_check(cJSON *checks, cJSON *check)
+{
+    if (check)
+        cJSON_AddItemToArray(checks, check);
 }
 
 int check_startup(struct app *app, struct request *req, cJSON **out, struct err *err)
@@ -169,11 +267,17 @@ int check_startup(struct app *app, struct request *req, cJSON **out, struct err 
     cJSON *store = check_store(app, &all);
     cJSON *github = check_github(app, &all);
     cJSON *api_keys = check_api_keys(app, &all);
+    cJSON *checks = jarr(store, github, api_keys);
+    struct service_gauges gauges;
 
     (void)req;
     (void)err;
-    *out = jobj({"ok", jbool(all)}, {"version", jstr(DISPATCH_VERSION)},
-                {"checks", jarr(store, github, api_keys, check_launcher(app))});
+    service_gauges(app->service, &gauges);
+    add_launchers(&gauges, checks, &all);
+    add_check(checks, check_runner(app, &all));
+    add_check(checks, check_agent(app, &all));
+    add_check(checks, check_public_url(app, &gauges, &all));
+    *out = jobj({"ok", jbool(all)}, {"version", jstr(DISPATCH_VERSION)}, {"checks", checks});
     return 200;
 }
 

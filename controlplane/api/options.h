@@ -10,7 +10,7 @@
 struct options {
     bool auto_create_pr;
     bool blank_workspace;
-    const cJSON *tools;      /* as a claim shows them (api/tools.h); NULL: none */
+    const cJSON *tools; /* as a claim shows them (api/tools.h); NULL: none */
     const cJSON *agents;
 };
 

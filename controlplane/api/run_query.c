@@ -33,11 +33,16 @@ static int read_status(const char *text, const char *(*name_of)(enum run_status 
     return 0;
 }
 
-static int read_limit(const char *text, int *out, struct err *err)
+int run_query_limit(const struct request *req, int *out, struct err *err)
 {
+    const char *text = request_query(req, "limit");
     char *end;
-    long limit = strtol(text, &end, 10);
+    long limit;
 
+    *out = LIST_LIMIT_DEFAULT;
+    if (!text)
+        return 0;
+    limit = strtol(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || limit < 1 || limit > LIST_LIMIT_MAX)
         return err_set_field(err, "limit", "expected a whole number from 1 to %d",
                              LIST_LIMIT_MAX);
@@ -50,13 +55,12 @@ int run_query_read(const struct request *req, const char *(*name_of)(enum run_st
 {
     static const char *const known[] = {"status", "limit", "cursor", NULL};
     const char *status = request_query(req, "status");
-    const char *limit = request_query(req, "limit");
     const char *cursor = request_query(req, "cursor");
 
-    *out = (struct run_filter){.limit = LIST_LIMIT_DEFAULT, .statuses = among};
+    *out = (struct run_filter){.statuses = among};
     if (request_query_only(req, known, err) < 0
         || (status && read_status(status, name_of, among, &out->statuses, err) < 0)
-        || (limit && read_limit(limit, &out->limit, err) < 0))
+        || run_query_limit(req, &out->limit, err) < 0)
         return -1;
     if (cursor && !id_parse(cursor, &out->before))
         return err_set_field(err, "cursor", "this is no cursor of ours");

@@ -12,4 +12,6 @@
  * are without a question. ERR_INVALID. */
 int run_query_read(const struct request *req, const char *(*name_of)(enum run_status status),
                    unsigned among, struct run_filter *out, struct err *err) CHECKED;
+/* Of them the limit alone, or the default. */
+int run_query_limit(const struct request *req, int *out, struct err *err) CHECKED;
 #endif

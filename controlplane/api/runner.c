@@ -51,6 +51,7 @@ int claim_run(struct app *app, struct request *req, cJSON **out, struct err *err
     struct options options;
     scoped_run_details details = {0};
     scoped_json document = NULL;
+    const struct audit_source source = request_source(app, req);
     int64_t now_ms = clock_wall_ms();
     char id[ID_TEXT_SIZE];
 
@@ -59,7 +60,8 @@ int claim_run(struct app *app, struct request *req, cJSON **out, struct err *err
         || run_details_load(app->db, run->id, &details, err) < 0
         || options_read(details.options, &options, &document, err) < 0
         || run_store_claim(app->db, run->id, runner->attempt, body.runner_id, now_ms,
-                           now_ms + (app->config->run_timeout_s + RUN_GRACE_S) * 1000, err)
+                           now_ms + (app->config->run_timeout_s + RUN_GRACE_S) * 1000, &source,
+                           err)
                < 0)
         return -1;
     id_text(run->id, id);
@@ -397,8 +399,9 @@ static void hash_report(const struct report *report, const char *usage,
 int complete_run(struct app *app, struct request *req, cJSON **out, struct err *err)
 {
     const struct principal *runner = principal_of(req);
+    const struct audit_source source = request_source(app, req);
     struct report report = {0};
-    struct run_end end = {0};
+    struct run_end end = {.source = &source};
 
     if (json_read(request_body(req), report_fields, &report, err) < 0
         || check_report(&report, runner->run, &end, err) < 0)

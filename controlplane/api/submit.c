@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "api/app.h"
+#include "api/explain.h"
 #include "api/fields.h"
 #include "api/options.h"
 #include "base/log.h"
@@ -45,6 +45,7 @@ struct task_body {
     const char *ticket_summary;
     const char *test_command;
     const char *base_branch;
+    int priority;
 };
 
 static const struct jfield task_fields[] = {
@@ -54,6 +55,7 @@ static const struct jfield task_fields[] = {
     JFIELD(struct task_body, ticket_summary, J_OPTIONAL),
     JFIELD(struct task_body, test_command, J_OPTIONAL),
     JFIELD(struct task_body, base_branch, J_OPTIONAL),
+    JFIELD(struct task_body, priority, J_OPTIONAL),
 };
 
 static int check_task(const struct task_body *body, struct err *err)
@@ -70,14 +72,19 @@ static int check_task(const struct task_body *body, struct err *err)
 
 int submit_task(struct app *app, struct request *req, cJSON **out, struct err *err)
 {
-    struct task_body body = {0};
+    const struct audit_source source = request_source(app, req);
+    struct task_body body = {.priority = RUN_PRIORITY_UNSAID};
     scoped_str repo = NULL;
+    bool explain = false;
 
-    if (json_read(request_body(req), task_fields, &body, err) < 0 || check_task(&body, err) < 0)
+    if (explain_asked(req, &explain, err) < 0
+        || json_read(request_body(req), task_fields, &body, err) < 0
+        || field_priority(request_body(req), body.priority, err) < 0
+        || check_task(&body, err) < 0)
         return -1;
     repo = repository_from_url(app->config->github_server_url, body.repository_url,
                                "repository_url", err);
-    if (!repo)
+    if (!repo || principal_check_repo(principal_of(req), repo, err) < 0)
         return -1;
     struct dispatch_request wanted = {
         .prompt = body.description,
@@ -87,9 +94,12 @@ int submit_task(struct app *app, struct request *req, cJSON **out, struct err *e
         .ticket_summary = body.ticket_summary,
         .test_command = body.test_command,
         .owner = principal_of(req)->owner,
+        .source = &source,
         .requester = principal_of(req)->requester,
-        .priority = RUN_PRIORITY_USUAL,
+        .priority = body.priority,
     };
+    if (explain)
+        return explain_run(app, &wanted, out, err);
     return submit(app, &wanted, out, err);
 }
 
@@ -115,6 +125,7 @@ static int check_retry(const struct app *app, const struct run *run,
 int retry_task(struct app *app, struct request *req, cJSON **out, struct err *err)
 {
     const char *text = request_param(req, "task_id");
+    const struct audit_source source = request_source(app, req);
     scoped_run_details details = {0};
     scoped_json document = NULL;
     struct options options;
@@ -122,8 +133,9 @@ int retry_task(struct app *app, struct request *req, cJSON **out, struct err *er
 
     if (!id_parse(text, &id))
         return err_set(err, ERR_NOT_FOUND, "there is no task %.64s", text);
-    scoped(run) run = run_store_load(app->db, id, err);
-    if (!run || run_details_load(app->db, id, &details, err) < 0
+    scoped(run) run = principal_load_run(app, req, id, err);
+    if (!run || principal_check_repo(principal_of(req), run->repo, err) < 0
+        || run_details_load(app->db, id, &details, err) < 0
         || options_read(details.options, &options, &document, err) < 0
         || check_retry(app, run, &options, err) < 0)
         return -1;
@@ -144,8 +156,10 @@ int retry_task(struct app *app, struct request *req, cJSON **out, struct err *er
         .installation_id = run->installation_id,
         .webhook_url = run->webhook_url,
         .owner = principal_of(req)->owner,
+        .source = &source,
         .requester = principal_of(req)->requester,
         .priority = run->priority,
+        .launcher = run->wanted_launcher,
     };
     return submit(app, &wanted, out, err);
 }

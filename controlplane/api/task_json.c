@@ -2,23 +2,7 @@
 #include "api/task_json.h"
 
 #include "base/alloc.h"
-
-/* A failed run may have left something: a draft of what there was. */
-cJSON *run_result_json(const struct run *run, const char *text)
-{
-    if (run->status != RUN_COMPLETED && !run->pr_url && !run->branch_name && !text)
-        return NULL;
-    return jobj({"pr_url", jstr(run->pr_url)}, {"branch_name", jstr(run->branch_name)},
-                {"draft", jtrue(run->draft)}, {"partial", jtrue(run->partial)},
-                {"summary", jstr(run->summary)}, {"text", jstr(text)});
-}
-
-const char *run_error_sentence(const struct run *run)
-{
-    if (run->status != RUN_FAILED)
-        return NULL; /* a failed launch that will be retried is no error of the task */
-    return run->error ? run->error : "the run failed";
-}
+#include "model/run_json.h"
 
 static char *url_of(const struct config *config, const struct run *run)
 {

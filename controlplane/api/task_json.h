@@ -10,9 +10,4 @@
  * an entry of the list, which has the repository and the description beside. */
 cJSON *task_json(const struct config *config, const struct run *run,
                  const struct run_details *details) CHECKED;
-
-/* What it left, NULL when that is nothing; `text` is its result or NULL. */
-cJSON *run_result_json(const struct run *run, const char *text) CHECKED;
-/* Why it failed, for people; NULL when it hasn't. */
-const char *run_error_sentence(const struct run *run);
 #endif

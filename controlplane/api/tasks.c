@@ -22,7 +22,7 @@ int show_task(struct app *app, struct request *req, cJSON **out, struct err *err
 
     if (task_id(req, &id, err) < 0)
         return -1;
-    scoped(run) run = run_store_load(app->db, id, err);
+    scoped(run) run = principal_load_run(app, req, id, err);
     if (!run || run_details_load(app->db, id, &details, err) < 0)
         return -1;
     *out = task_json(app->config, run, &details);
@@ -42,8 +42,10 @@ static int list(struct app *app, struct request *req, unsigned among, cJSON **ou
     char next[ID_TEXT_SIZE];
     cJSON *tasks;
 
-    if (run_query_read(req, run_status_public_name, among, &filter, err) < 0
-        || run_store_page(app->db, &filter, &page, err) < 0)
+    if (run_query_read(req, run_status_public_name, among, &filter, err) < 0)
+        return -1;
+    principal_narrow(principal_of(req), &filter);
+    if (run_store_page(app->db, &filter, &page, err) < 0)
         return -1;
     tasks = json_array(NULL, 0);
     for (size_t i = 0; i < page.n_runs; i++)
@@ -70,9 +72,13 @@ int list_history(struct app *app, struct request *req, cJSON **out, struct err *
 
 int stop_task(struct app *app, struct request *req, cJSON **out, struct err *err)
 {
+    const struct audit_source source = request_source(app, req);
     struct id id;
 
-    if (task_id(req, &id, err) < 0 || service_stop_run(app->service, id, err) < 0)
+    if (task_id(req, &id, err) < 0)
+        return -1;
+    scoped(run) run = principal_load_run(app, req, id, err);
+    if (!run || service_stop_run(app->service, id, &source, err) < 0)
         return -1;
     *out = jobj({"task_id", jstr(request_param(req, "task_id"))},
                 {"message", jstr("The task is being stopped")});

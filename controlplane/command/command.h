@@ -3,6 +3,8 @@
 #define COMMAND_COMMAND_H
 #include "base/err.h"
 
+#include <stdbool.h>
+
 /*
  * The subcommands of dispatchd: each takes the arguments after its name (NULL at the end)
  * and returns the program's exit code. 0: done; 1: it couldn't, said in one line on stderr;
@@ -10,6 +12,12 @@
  */
 int command_serve(char *const *argv);
 int command_token(char *const *argv);
+int command_cloudrun(char *const *argv);
+int command_audit(char *const *argv);
+int command_webhook_secret(char *const *argv);
+
+/* Takes `flag VALUE` or `flag=VALUE` from the front of *argv. False: that isn't there. */
+bool command_value(const char *flag, char *const **argv, const char **out);
 
 /* "dispatchd: <what>: <sentence>" on stderr; returns 1. */
 int command_quit(const char *what, const struct err *err);

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 
-#include "api/app.h"
+#include "api/api_keys.h"
+#include "api/rate.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_writer.h"
 #include "command/command.h"
 #include "net/net.h"
+#include "oidc/oidc.h"
+#include "service/deliveries.h"
+#include "service/live.h"
 #include "store/lock.h"
 
 /* CONTRACT section 8: what is in flight at SIGTERM is finished within 25 s. */
@@ -64,6 +69,7 @@ static struct httpd *listen_public(struct app *app, struct err *err)
         .port = app->config->listen_port,
         .connections_max = app->config->connections_max,
         .connections_per_address_max = app->config->connections_per_address_max,
+        .stream_idle_ms = app->config->stream_heartbeat_s * 1000,
         .app = app,
         .routes = public_routes,
         .n_routes = n_public_routes,
@@ -137,25 +143,54 @@ static int serve(const struct config *config, const sigset_t *signals, char *con
     scoped(token_store) tokens = token_store_open(db, &err);
     if (!tokens)
         return command_quit("database", &err);
+    scoped(personal_token_store) personal_tokens = personal_token_store_open(db, &err);
+    if (!personal_tokens)
+        return command_quit("database", &err);
+    scoped(credential_store) credentials = credential_store_open(db, &err);
+    if (!credentials)
+        return command_quit("database", &err);
+    scoped(api_keys) api_keys = api_keys_new(config, credentials, &err);
+    if (!api_keys)
+        return command_quit("database", &err);
     scoped(net) net = net_new(&net_options, &err);
     if (!net)
         return command_quit("network", &err);
+    scoped(oidc) oidc = config->oidc_issuers.count ? oidc_new(config, net) : NULL;
     scoped(github) github = github_new(config, net, &err);
     if (!github)
         return command_quit("GitHub App", &err);
     scoped(vault) vault = vault_open(config->database, config->encryption_key, &err);
     if (!vault)
         return command_quit("encryption key", &err);
-    struct service_options service_options = {
-        .config = config, .db = db, .tokens = tokens, .vault = vault};
+    struct deliveries_options deliveries_options = {.config = config, .db = db, .vault = vault};
+    scoped(deliveries) deliveries = deliveries_new(&deliveries_options, &err);
+    if (!deliveries)
+        return command_quit("deliveries", &err);
+    struct service_options service_options = {.config = config,
+                                              .db = db,
+                                              .tokens = tokens,
+                                              .personal_tokens = personal_tokens,
+                                              .deliveries = deliveries,
+                                              .vault = vault};
     scoped(service) service = service_new(&service_options, &err);
     if (!service)
         return command_quit("service", &err);
     app.db = db;
     app.tokens = tokens;
+    app.personal_tokens = personal_tokens;
+    app.credentials = credentials;
+    app.api_keys = api_keys;
+    app.oidc = oidc;
     app.github = github;
     app.service = service;
     app.vault = vault;
+    app.deliveries = deliveries;
+    scoped(rate) rate = rate_new(config);
+    app.rate = rate;
+    scoped(live) live = live_new(db, &err);
+    if (!live)
+        return command_quit("live streams", &err);
+    app.live = live;
     scoped(httpd) httpd = listen_public(&app, &err);
     if (!httpd)
         return command_quit("http server", &err);
@@ -164,7 +199,7 @@ static int serve(const struct config *config, const sigset_t *signals, char *con
     if (!control)
         return command_quit("control socket", &err);
     scoped_str url = home_url(config, httpd_port(httpd));
-    if (service_start(service, url, &err) < 0)
+    if (service_start(service, url, &err) < 0 || deliveries_start(deliveries, &err) < 0)
         return command_quit("service", &err);
     say_ready(config, url, httpd_port(httpd));
     *out_again = wait_for_signal(signals, argv) == SIGHUP;
@@ -213,11 +248,22 @@ static int serve_until_stopped(char *const *argv, const sigset_t *signals)
     }
 }
 
+/* glibc would give each worker an arena that keeps what the largest body took. */
+#define MALLOC_ARENAS 4
+#define MALLOC_MMAP_FROM_BYTES (128 * 1024)
+
+static void keep_little_memory(void)
+{
+    (void)mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+    (void)mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP_FROM_BYTES);
+}
+
 int command_serve(char *const *argv)
 {
     sigset_t signals = block_signals();
     int code;
 
+    keep_little_memory();
     log_writer_start();
     /* A local agent runs as our user: our environment and memory are closed to it. */
     (void)prctl(PR_SET_DUMPABLE, 0);

@@ -194,7 +194,7 @@ static void test_revoked_token_is_refused_at_once(void **state)
 
     (void)state;
     assert_int_equal(post(server, token, "{\"prompt\": \"x\"}", NULL), 200);
-    assert_ok(token_store_revoke(server->tokens, prefix, clock_wall_ms(), &err), err);
+    assert_ok(token_store_revoke(server->tokens, prefix, clock_wall_ms(), NULL, &err), err);
     assert_int_equal(post(server, token, "{\"prompt\": \"x\"}", NULL), 401);
 }
 

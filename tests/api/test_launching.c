@@ -91,7 +91,8 @@ static char *log_of(struct test_server *server, const char *id, int attempt)
     scoped_buf text = {0};
     struct err err = {0};
 
-    if (launcher_logs(server->service->launcher, ref.text, 65536, &text, &err) < 0)
+    if (launcher_logs(server->service->backends.all[0].launcher, ref.text, 65536, &text, &err)
+        < 0)
         return xstrdup("");
     return buf_take(&text);
 }
@@ -354,7 +355,8 @@ static void start_job(struct test_server *server, struct id run, int attempt)
     struct err err = {0};
     scoped_str ref = NULL;
 
-    assert_ok(launcher_start(server->service->launcher, &spec, &ref, &err), err);
+    assert_ok(launcher_start(server->service->backends.all[0].launcher, &spec, &ref, &err),
+              err);
 }
 
 static enum job_phase phase(struct test_server *server, struct id run, int attempt)
@@ -363,7 +365,8 @@ static enum job_phase phase(struct test_server *server, struct id run, int attem
     struct job_view view;
     struct err err = {0};
 
-    assert_ok(launcher_poll(server->service->launcher, ref.text, &view, &err), err);
+    assert_ok(launcher_poll(server->service->backends.all[0].launcher, ref.text, &view, &err),
+              err);
     return view.phase;
 }
 

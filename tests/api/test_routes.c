@@ -22,11 +22,17 @@ static const char *const methods[] = {
     [HTTP_PATCH] = "patch", [HTTP_DELETE] = "delete",
 };
 
-/* The credential of each scope, by its name under securitySchemes. */
-static const char *const schemes[] = {
-    [SCOPE_DISPATCH] = "integrationToken",
-    [SCOPE_TASKS] = "apiKey",
-    [SCOPE_RUNNER] = "taskToken",
+/* The credentials of each scope, by their names under securitySchemes, and whether a good one
+ * may still be refused. */
+static const struct {
+    const char *schemes[3];
+    bool may_be_forbidden;
+} credentials[] = {
+    [SCOPE_DISPATCH] = {{"integrationToken"}, false},
+    [SCOPE_READ] = {{"apiKey", "personalToken", "oidcToken"}, true},
+    [SCOPE_TASKS] = {{"apiKey", "personalToken", "oidcToken"}, true},
+    [SCOPE_OPERATOR] = {{"personalToken"}, true},
+    [SCOPE_RUNNER] = {{"taskToken"}, false},
 };
 
 static struct yaml *document(void)
@@ -115,18 +121,24 @@ static void check_credential(const struct route *route, const cJSON *operation)
 {
     const cJSON *security = json_get(operation, "security");
     const cJSON *refusal = json_get(json_get(operation, "responses"), "401");
+    int n = 0;
 
     if (route->scope == ANYONE) {
         if (!cJSON_IsArray(security) || cJSON_GetArraySize(security) || refusal)
             fail_msg("%s is open to anyone, openapi.yaml says otherwise", route->path);
         return;
     }
-    assert_in_range(route->scope, 1, ARRAY_SIZE(schemes) - 1);
+    assert_in_range(route->scope, 1, ARRAY_SIZE(credentials) - 1);
     if (!refusal)
         fail_msg("openapi.yaml has no 401 at %s", route->path);
-    if (cJSON_GetArraySize(security) != 1
-        || !json_get(cJSON_GetArrayItem(security, 0), schemes[route->scope]))
-        fail_msg("openapi.yaml doesn't ask for %s at %s", schemes[route->scope], route->path);
+    for (; n < 3 && credentials[route->scope].schemes[n]; n++)
+        if (!json_get(cJSON_GetArrayItem(security, n), credentials[route->scope].schemes[n]))
+            fail_msg("openapi.yaml doesn't ask for %s at %s",
+                     credentials[route->scope].schemes[n], route->path);
+    assert_int_equal(cJSON_GetArraySize(security), n);
+    if (credentials[route->scope].may_be_forbidden
+        && !json_get(json_get(operation, "responses"), "403"))
+        fail_msg("openapi.yaml has no 403 at %s", route->path);
 }
 
 static void test_each_route_names_its_credential(void **state)
@@ -136,8 +148,9 @@ static void test_each_route_names_its_credential(void **state)
     const cJSON *known = json_get(json_get(yaml_root(yaml), "components"), "securitySchemes");
 
     (void)state;
-    for (size_t i = SCOPE_DISPATCH; i < ARRAY_SIZE(schemes); i++)
-        assert_non_null(json_get(known, schemes[i]));
+    for (size_t i = SCOPE_DISPATCH; i < ARRAY_SIZE(credentials); i++)
+        for (size_t j = 0; j < 3 && credentials[i].schemes[j]; j++)
+            assert_non_null(json_get(known, credentials[i].schemes[j]));
     for (size_t i = 0; i < n_public_routes; i++)
         check_credential(&public_routes[i], operation_of(yaml, &public_routes[i]));
 }
