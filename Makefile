@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Dispatch: two programs, dispatchd and dispatch-runner, over one common library.
-#   make            both programs            make demo    watch a prompt become a pull request
+# Dispatch: dispatchd, dispatch-runner and their client dispatchctl, over one common library.
+#   make            the programs             make demo    watch a prompt become a pull request
 #   make test       all tests                make lint    format, layers, clang-tidy, cppcheck
 #   make help       everything else
 
@@ -19,7 +19,8 @@ ifneq ($(filter-out help format clean images e2e-kubernetes,$(or $(MAKECMDGOALS)
 ifndef SKIP_PACKAGES
 PACKAGE_GROUPS := $(filter lint format-check valgrind bench fuzz e2e,$(MAKECMDGOALS)) \
     $(if $(filter bench-runner bench-kubernetes,$(MAKECMDGOALS)),bench) \
-    $(if $(filter e2e e2e-agents,$(MAKECMDGOALS)),openapi)
+    $(if $(filter e2e e2e-agents,$(MAKECMDGOALS)),openapi) \
+    $(if $(filter e2e e2e-docker,$(MAKECMDGOALS))$(and $(filter demo,$(MAKECMDGOALS)),$(filter docker,$(LAUNCHER))),docker)
 PACKAGES_READY := $(shell CC="$(CC)" hack/packages $(PACKAGE_GROUPS) >&2 && echo yes)
 ifneq ($(PACKAGES_READY),yes)
 $(error packages are missing, see above)
@@ -40,7 +41,7 @@ HARDENING += -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-
 endif
 else
 # Instrumented code makes gcc see uninitialised variables where there are none.
-HARDENING := -Wno-maybe-uninitialized -O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+HARDENING := $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized) -O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 LINK_HARDENING := -fsanitize=$(SANITIZE)
 endif
 
@@ -55,7 +56,8 @@ CFLAGS += -std=gnu11 -g $(WARNINGS) $(HARDENING)
 LDFLAGS += $(LINK_HARDENING)
 
 COMMON_SOURCES := $(wildcard common/*/*.c)
-CONTROLPLANE_SOURCES := $(filter-out controlplane/main.c,$(wildcard controlplane/*/*.c))
+CONTROLPLANE_SOURCES := $(filter-out controlplane/main.c controlplane/dispatchctl/%,$(wildcard controlplane/*/*.c))
+DISPATCHCTL_SOURCES := $(filter-out %/main.c,$(wildcard controlplane/dispatchctl/*.c))
 RUNNER_SOURCES := $(wildcard runner-image/*/*.c)
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
@@ -63,32 +65,36 @@ CONTRACT_SOURCES := $(wildcard tests/contract/test_*.c)
 API_SOURCES := $(wildcard tests/api/test_*.c)
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+TORTURE_SOURCES := $(wildcard tests/torture/*.c)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 tests = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES)) \
     $(patsubst tests/%.c,$(BUILD)/tests/%,$(CONTRACT_SOURCES) $(API_SOURCES))
 
-.PHONY: all help demo images test check e2e e2e-agents e2e-kubernetes bench bench-grow bench-runner bench-kubernetes \
-    fuzz lint format format-check \
+.PHONY: all install help demo images test check e2e e2e-agents e2e-docker e2e-kubernetes bench bench-grow bench-runner bench-kubernetes \
+    torture torture-short fuzz lint format format-check \
     check-layers asan tsan valgrind test-clang clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/dispatchd $(BUILD)/dispatch-runner
+all: $(BUILD)/dispatchd $(BUILD)/dispatch-runner $(BUILD)/dispatchctl
 
 help:
 	@sed -n '2,6p' Makefile | sed 's/^# //'
 	@echo '  make asan | tsan | valgrind   the tests under a checker'
 	@echo '  make e2e     the slow end-to-end suites; as root, on a real Kubernetes as well'
 	@echo '  make e2e-kubernetes   that part alone; tests/e2e/kubernetes/run says on which cluster'
+	@echo '  make e2e-docker   the launchers over podman, behind the API of a Docker Engine'
 	@echo '  make e2e-agents   the real coding agents against a scripted model'
 	@echo '  make bench   dispatches per second beside the floor'
 	@echo '  make bench-grow   the same requests with a thousand and with a million kept runs'
 	@echo '  make bench-runner   what the runner costs beside plain git and curl'
 	@echo '  make bench-kubernetes   Jobs launched per second beside a bare client'
+	@echo '  make torture | torture-short   every fault there is a row for, and what held'
 	@echo '  make fuzz    each parser for a minute (FUZZ_SECONDS=n)'
 	@echo '  make format  put the sources into shape'
 	@echo '  make images  both container images, and archives of them; hack/images says what can be set'
+	@echo '  make install  programs, man page and completions under PREFIX=/usr/local, in DESTDIR'
 	@echo '  make test TEST=json/test_json   one test program; T=test_name picks in it'
 
 # --- Building -----------------------------------------------------------------------------
@@ -113,6 +119,7 @@ $(BUILD)/obj/tests/%.o: INCLUDES = -Icontrolplane -Irunner-image -Itests/support
 $(BUILD)/libcommon.a: $(call objects,$(COMMON_SOURCES))
 $(BUILD)/libcontrolplane.a: $(call objects,$(CONTROLPLANE_SOURCES)) $(BUILD)/obj/gen/migrations.o \
     $(BUILD)/obj/gen/openapi.o
+$(BUILD)/libdispatchctl.a: $(call objects,$(DISPATCHCTL_SOURCES))
 $(BUILD)/librunner.a: $(call objects,$(RUNNER_SOURCES)) $(BUILD)/obj/gen/model_prices.o
 $(BUILD)/libsupport.a: $(call objects,$(SUPPORT_SOURCES))
 $(BUILD)/%.a:
@@ -142,8 +149,13 @@ $(BUILD)/dispatchd: $(BUILD)/obj/controlplane/main.o $(BUILD)/libcontrolplane.a 
 $(BUILD)/dispatch-runner: $(BUILD)/obj/runner-image/main.o $(BUILD)/librunner.a $(BUILD)/libcommon.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RUNNER_LIBS)
+# Of the control plane's library it takes model/ only, so that it needs no database.
+$(BUILD)/dispatchctl: $(BUILD)/obj/controlplane/dispatchctl/main.o $(BUILD)/libdispatchctl.a \
+    $(BUILD)/libcontrolplane.a $(BUILD)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS)
 
-TEST_LIBRARIES := $(BUILD)/libsupport.a $(BUILD)/libcontrolplane.a $(BUILD)/librunner.a \
+TEST_LIBRARIES := $(BUILD)/libsupport.a $(BUILD)/libdispatchctl.a $(BUILD)/libcontrolplane.a $(BUILD)/librunner.a \
     $(BUILD)/libcommon.a
 $(BUILD)/tests/contract/%: $(BUILD)/obj/tests/contract/%.o $(TEST_LIBRARIES)
 	@mkdir -p $(@D)
@@ -158,6 +170,11 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(TEST_LIBRARIES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONTROLPLANE_LIBS) -lcmocka
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(TEST_LIBRARIES)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONTROLPLANE_LIBS)
+
+$(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(TEST_LIBRARIES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CONTROLPLANE_LIBS)
@@ -190,6 +207,11 @@ e2e: all
 # The coding agents themselves, from npm, against a scripted model; AGENTS='opencode plans' picks.
 e2e-agents: all
 	@BUILD=$(BUILD) PYTHONDONTWRITEBYTECODE=1 tests/e2e/agents/test_agents.py $(AGENTS)
+# The launchers' contract over a real Docker Engine API: podman's, or the one of TEST_ENGINE.
+DOCKER_TESTS := $(BUILD)/tests/contract/test_launcher_contract $(BUILD)/tests/contract/test_docker_launcher
+e2e: $(DOCKER_TESTS)
+e2e-docker: all $(DOCKER_TESTS)
+	@BUILD=$(BUILD) tests/e2e/docker/run
 # On a cluster alone; tests/e2e/kubernetes/run says on which.
 e2e-kubernetes:
 	@BUILD=$(BUILD) tests/e2e/kubernetes/run
@@ -216,12 +238,38 @@ bench-runner: all $(BUILD)/bench/gateway
 bench-kubernetes: all $(BUILD)/bench/kubernetes_floor
 	@BUILD=$(BUILD) tests/bench/kubernetes
 
+# TORTURE='14 17' picks rows.
+TORTURE_PROGRAMS := $(patsubst tests/torture/%.c,$(BUILD)/torture/%,$(TORTURE_SOURCES)) $(BUILD)/bench/load
+torture torture-short: all $(TORTURE_PROGRAMS)
+	@BUILD=$(BUILD) tests/torture/run $(if $(filter torture,$@),--full,--short) $(TORTURE)
+e2e: $(TORTURE_PROGRAMS)
+
 FUZZ_SECONDS ?= 60
 fuzz:
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(FUZZ_SOURCES)
 
 demo: all
-	@BUILD=$(BUILD) hack/demo
+	@BUILD=$(BUILD) LAUNCHER=$(LAUNCHER) hack/demo
+
+# --- Installing ---------------------------------------------------------------------------
+
+PREFIX ?= /usr/local
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+SHARE = $(DESTDIR)$(PREFIX)/share
+COMPLETIONS = $(SHARE)/bash-completion/completions
+
+# kubectl finds its plugins by their names. What completes is asked of the program itself.
+install: all
+	install -d $(BINDIR) $(SHARE)/man/man1 $(COMPLETIONS) $(SHARE)/zsh/site-functions \
+	    $(SHARE)/fish/vendor_completions.d
+	install -m 755 $(BUILD)/dispatchd $(BUILD)/dispatch-runner $(BUILD)/dispatchctl $(BINDIR)
+	ln -sf dispatchctl $(BINDIR)/kubectl-dispatch
+	install -m 644 controlplane/dispatchctl/dispatchctl.1 $(SHARE)/man/man1
+	ln -sf dispatchctl.1 $(SHARE)/man/man1/kubectl-dispatch.1
+	$(BUILD)/dispatchctl completion bash > $(COMPLETIONS)/dispatchctl
+	ln -sf dispatchctl $(COMPLETIONS)/kubectl-dispatch
+	$(BUILD)/dispatchctl completion zsh > $(SHARE)/zsh/site-functions/_dispatchctl
+	$(BUILD)/dispatchctl completion fish > $(SHARE)/fish/vendor_completions.d/dispatchctl.fish
 
 # --- Images -------------------------------------------------------------------------------
 
@@ -243,11 +291,12 @@ check-layers:
 	hack/check-layers
 lint: format-check check-layers $(BUILD)/gen/migrations.c
 	tests/run --self-test
-	@BUILD=$(BUILD) hack/lint-tidy $(COMMON_SOURCES) $(CONTROLPLANE_SOURCES) controlplane/main.c $(RUNNER_SOURCES) runner-image/main.c
+	@BUILD=$(BUILD) hack/lint-tidy $(COMMON_SOURCES) $(CONTROLPLANE_SOURCES) controlplane/main.c $(wildcard controlplane/dispatchctl/*.c) $(RUNNER_SOURCES) runner-image/main.c
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
 	    --inline-suppr --suppressions-list=hack/cppcheck-suppressions -D_GNU_SOURCE \
 	    -DDISPATCH_VERSION='""' -Icommon -Icontrolplane -Irunner-image common controlplane runner-image
 	shellcheck -x $(SCRIPTS)
+	mandoc -T lint -W warning controlplane/dispatchctl/dispatchctl.1
 
 clean:
 	rm -rf $(BUILD)

@@ -222,19 +222,27 @@ class Dispatchd:
     def tasks(self, query):
         found, cursor = [], ""
         while True:
-            status, page = call(f"{self.url}/api/tasks?limit=1000&{query}{cursor}",
+            asked = "&".join(filter(None, ["limit=1000", query, cursor]))
+            status, page = call(f"{self.url}/api/tasks?{asked}",
                                 headers={"Authorization": f"Bearer {self.api_key}"})
             if status != 200:
                 raise Failed(f"list: {status} {page}")
             found += page["tasks"]
             if "next_cursor" not in page:
                 return found
-            cursor = "&cursor=" + page["next_cursor"]
+            cursor = "cursor=" + page["next_cursor"]
 
     def wait_ended(self, run_id, limit_s=60):
         ends = ("completed", "failed", "stopped")
         return wait_for(f"run {run_id} ends", lambda: (
             lambda task: task if task["status"] in ends else None)(self.task(run_id)), limit_s)
+
+
+def is_instrumented(program):
+    """Built with a sanitizer, whose own memory isn't the program's."""
+    with open(os.path.join(BUILD, program), "rb") as binary:
+        content = binary.read()
+    return b"__asan_init" in content or b"__tsan_init" in content
 
 
 def agent_script(place, name, text):
@@ -244,3 +252,28 @@ def agent_script(place, name, text):
         out.write("#!/bin/sh\n" + text)
     os.chmod(path, 0o755)
     return path
+
+
+def keeping_runner(place):
+    """A runner that leaves its task token where task_token finds it, and waits until let_go."""
+    return agent_script(place, "runner", f"""
+umask 077
+if [ -n "$DISPATCH_TASK_TOKEN_FILE" ]; then token=$(cat "$DISPATCH_TASK_TOKEN_FILE")
+else token=$DISPATCH_TASK_TOKEN; fi
+printf %s "$token" >"{place}/$DISPATCH_RUN_ID.new"
+mv "{place}/$DISPATCH_RUN_ID.new" "{place}/$DISPATCH_RUN_ID.token"
+while [ ! -e "{place}/$DISPATCH_RUN_ID.over" ]; do sleep 0.1; done
+""")
+
+
+def task_token(place, run_id):
+    path = os.path.join(place, run_id + ".token")
+    wait_for("the runner has its token", lambda: os.path.exists(path), 60)
+    with open(path, encoding="ascii") as text:
+        return text.read()
+
+
+def let_go(place, run_id):
+    """Ends that run's runner."""
+    with open(os.path.join(place, run_id + ".over"), "wb"):
+        pass

@@ -22,9 +22,10 @@ CLIENTS = 8
 class Client(threading.Thread):
     """Dispatches its prompts; asks again with the same key until it is told a run id."""
 
-    def __init__(self, dispatchd, token, numbers, pace_s):
+    def __init__(self, dispatchd, token, numbers, pace_s, before=""):
         super().__init__(daemon=True)
         self.dispatchd, self.token, self.numbers, self.pace_s = dispatchd, token, numbers, pace_s
+        self.before = before  # every prompt
         self.acknowledged = {}
 
     def run(self):
@@ -35,7 +36,7 @@ class Client(threading.Thread):
     def dispatch(self, number):
         while True:
             try:
-                status, answer = self.dispatchd.dispatch(self.token, f"change {number}",
+                status, answer = self.dispatchd.dispatch(self.token, f"{self.before}change {number}",
                                                          f"key-{number}")
                 if status == 200:
                     return answer["runId"]

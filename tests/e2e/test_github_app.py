@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from parts import STANDIN, Dispatchd, Failed, Place, Standin, agent_script, call, wait_for
+from parts import API_KEY, STANDIN, Dispatchd, Failed, Place, Standin, agent_script, call, wait_for
 
 APP_ID = 4711
 INSTALLATION_ID = 99
@@ -109,8 +109,32 @@ def limit_is_respected(dispatchd, standin, token):
     return f"one request, a pause, one request: {took_s:.1f} s"
 
 
+def limits_are_the_installations(dispatchd, standin, _):
+    """Of the repository's installation, and of the configured one."""
+    def limits(query):
+        return call(f"{dispatchd.url}/api/rate-limit{query}",
+                    headers={"Authorization": f"Bearer {API_KEY}"})
+
+    status, answer = limits("")
+    check(status == 400 and answer["details"]["field"] == "repo", f"{status} {answer}")
+    status, answer = limits("?repo=octo/hello")
+    check(status == 200 and "core" in answer["resources"], f"{status} {answer}")
+    status, answer = limits("?repo=octo/none")
+    check(status == 503, f"{status} {answer}")
+    dispatchd.process.terminate()
+    dispatchd.process.wait(25)
+    dispatchd.environment["GITHUB_APP_INSTALLATION_ID"] = str(INSTALLATION_ID)
+    dispatchd.start()
+    status, answer = limits("")
+    check(status == 200 and "core" in answer["resources"], f"{status} {answer}")
+    asked = standin.token_requests()[-1]
+    check("repositories" not in str(asked["body"]), f"{asked}")
+    return "by repository, and by configuration"
+
+
 def main():
-    cases = [token_is_narrowed, token_is_kept, refused_app_is_auth_expired, limit_is_respected]
+    cases = [token_is_narrowed, token_is_kept, refused_app_is_auth_expired, limit_is_respected,
+             limits_are_the_installations]
     passed = 0
     with Place() as place, AppStandin(place) as standin, Dispatchd(
             place, standin, agent_script(place, "agent", "cat > prompt.txt\n"),

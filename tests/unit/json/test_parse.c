@@ -321,7 +321,20 @@ static void test_the_length_of_a_number_has_a_limit(void **state)
                    "line 1, column 1: a number of more than 128 characters");
 }
 
-TEST_MAIN(cmocka_unit_test(test_every_kind_of_value_is_taken),
+static void test_more_values_than_allowed_are_refused(void **state)
+{
+    struct err err = {0};
+    scoped_json four = json_parse_within("[1, {\"a\": null}]", 16, 4, &err);
+    scoped_json five = json_parse_within("[1, {\"a\": null}]", 16, 3, &err);
+
+    (void)state;
+    assert_non_null(four);
+    assert_null(five);
+    assert_non_null(strstr(err.text, "more than 3 values"));
+}
+
+TEST_MAIN(cmocka_unit_test(test_more_values_than_allowed_are_refused),
+          cmocka_unit_test(test_every_kind_of_value_is_taken),
           cmocka_unit_test(test_what_is_not_json_is_refused_with_its_place),
           cmocka_unit_test(test_strings_are_taken_by_the_letter),
           cmocka_unit_test(test_a_raw_nul_is_refused_wherever_it_stands),
