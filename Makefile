@@ -199,7 +199,7 @@ ifeq ($(TEST),)
 endif
 	@BUILD=$(BUILD) tests/run $(TESTS)
 ifeq ($(TEST),)
-	@BUILD=$(BUILD) tests/run-e2e --short
+	@BUILD=$(BUILD) tests/run-e2e $(if $(SANITIZE),--checked,--short)
 endif
 
 e2e: all
