@@ -19,12 +19,11 @@ struct line {
 static int read_line(const char *name, struct line *out, const char *const *argv)
 {
     struct flag_list lists[3] = {common_flags};
-    const struct command *command = NULL;
+    const struct command *command = commands;
 
-    for (size_t i = 0; i < n_commands; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            command = &commands[i];
-    assert_non_null(command);
+    while (command < commands + n_commands && strcmp(command->name, name) != 0)
+        command++;
+    assert_true(command < commands + n_commands);
     for (size_t i = 0; i < command->n_lists; i++)
         lists[i + 1] = command->lists[i];
     *out = (struct line){0};
