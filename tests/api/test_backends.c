@@ -353,6 +353,17 @@ static void forget_second(struct test_server *server)
     overrides_done(&server->config.repositories);
 }
 
+static void forget_second_and_work(struct test_server *server)
+{
+    forget_second(server);
+    server->config.max_workers = 0;
+}
+
+static void let_one_work(struct test_server *server)
+{
+    server->config.max_workers = 1;
+}
+
 static void assert_failed_as_homeless(struct test_server *server, const char *id)
 {
     scoped(run) run = NULL;
@@ -373,8 +384,7 @@ static void test_a_run_whose_launcher_is_gone_is_not_lost_silently(void **state)
     (void)state;
     wait_until(is_stored(server, running, RUN_RUNNING), SOON_MS);
     wait_until(is_stored(server, launching, RUN_LAUNCHING), SOON_MS);
-    forget_second(server);
-    test_server_restart(server);
+    test_server_restart_with(server, forget_second);
     assert_int_equal(server->service->backends.count, 1);
     assert_failed_as_homeless(server, running);
     assert_failed_as_homeless(server, launching);
@@ -390,9 +400,7 @@ static void test_a_pending_run_of_a_launcher_that_is_gone_fails_with_its_name(vo
 
     (void)state;
     assert_ok(token_store_revoke(server->tokens, "1", clock_wall_ms(), NULL, &err), err);
-    forget_second(server);
-    server->config.max_workers = 0;
-    test_server_restart(server);
+    test_server_restart_with(server, forget_second_and_work);
     assert_failed_as_homeless(server, id);
 }
 
@@ -407,8 +415,7 @@ static void test_runs_of_two_launchers_go_on_after_a_restart(void **state)
     scoped_str other = test_server_dispatch(server, second, "run_ms=1");
 
     (void)state;
-    server->config.max_workers = 1;
-    test_server_restart(server);
+    test_server_restart_with(server, let_one_work);
     wait_until(is(server, one, "completed"), SOON_MS);
     wait_until(is(server, other, "completed"), SOON_MS);
     assert_by(server, one, "fake", 1);

@@ -253,6 +253,17 @@ static void test_a_named_branch_has_one_run_at_a_time(void **state)
 
 /* --- Across a restart --------------------------------------------------------------------- */
 
+static void launch_all(struct test_server *server)
+{
+    server->config.max_workers = 0;
+}
+
+static void launch_one_of_each(struct test_server *server)
+{
+    server->config.max_workers = 0;
+    server->config.max_in_flight = 1;
+}
+
 static void test_what_waits_its_turn_waits_on_after_a_restart(void **state)
 {
     scoped(test_server) server = test_server_new(
@@ -263,8 +274,7 @@ static void test_what_waits_its_turn_waits_on_after_a_restart(void **state)
     scoped_str low = submit(server, (struct asked){"octo/a", NULL, 1});
     for (size_t i = 0; i < 3; i++)
         ids[i] = submit(server, (struct asked){"octo/two", NULL, RUN_PRIORITY_UNSAID});
-    server->config.max_workers = 0;
-    test_server_restart(server);
+    test_server_restart_with(server, launch_all);
     wait_until(is(server, ids[0], "running") && is(server, ids[1], "running"), SOON_MS);
     wait_until(is(server, low, "running"), SOON_MS);
     assert_reason(server, ids[2],
@@ -283,9 +293,7 @@ static void test_a_limit_that_is_new_holds_for_what_was_queued_before(void **sta
     scoped_str second = test_server_dispatch(server, token, LONG);
 
     (void)state;
-    server->config.max_workers = 0;
-    server->config.max_in_flight = 1;
-    test_server_restart(server);
+    test_server_restart_with(server, launch_one_of_each);
     wait_until(is(server, first, "running"), SOON_MS);
     assert_reason(server, second, "1 run of this repository is in flight, which is its limit");
     stop(server, first);

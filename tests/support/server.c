@@ -168,6 +168,14 @@ struct test_server *test_server_new(const struct test_server_options *options)
     return server;
 }
 
+void test_server_restart_with(struct test_server *server,
+                              void (*change)(struct test_server *server))
+{
+    close_all(server);
+    change(server);
+    open_all(server);
+}
+
 void test_server_restart(struct test_server *server)
 {
     close_all(server);

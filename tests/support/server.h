@@ -56,6 +56,9 @@ struct test_server {
 struct test_server *test_server_new(const struct test_server_options *options);
 /* Stops it and starts it again on the same database, as after a restart. */
 void test_server_restart(struct test_server *server);
+/* The same with other settings: `change` sets them while nothing reads them. */
+void test_server_restart_with(struct test_server *server,
+                              void (*change)(struct test_server *server));
 void test_server_free(struct test_server *server);
 DEFINE_SCOPED(test_server)
 
