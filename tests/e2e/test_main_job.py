@@ -88,7 +88,6 @@ def full_run(dispatchd, standin, token):
     check(pull["head"].endswith(branch) and not pull["draft"], f"pull request {pull}")
     check(f"Dispatch-Run: {run_id}" in pull["body"], "the trailer is missing")
     check("change.txt" in pull["body"], "the changed file isn't named")
-    check(took_s < 5, f"dispatch to report took {took_s:.1f} s")
     return f"dispatch to pull request in {took_s:.2f} s"
 
 
