@@ -2,6 +2,7 @@
 """The real programs that end-to-end tests put together: a GitHub stand-in and a dispatchd.
 
 Both are started in a fresh directory, on free ports of 127.0.0.1, and ended by pid."""
+import contextlib
 import json
 import os
 import shutil
@@ -150,7 +151,8 @@ class Dispatchd:
         if self.process:
             end(self.process, 30)
         for pid in processes_in(self.place):  # runners that still wait for it
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def spawn(self):
         with open(self.log, "ab") as log:
