@@ -3,38 +3,24 @@
 
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
-
-static void put_number(struct buf *out, uint64_t number)
-{
-    uint8_t bytes[8];
-
-    for (int i = 0; i < 8; i++)
-        bytes[i] = (uint8_t)(number >> (56 - 8 * i));
-    buf_append(out, bytes, sizeof(bytes));
-}
-
-static void put_text(struct buf *out, const char *text)
-{
-    put_number(out, text ? strlen(text) : UINT64_MAX);
-    if (text)
-        buf_append_str(out, text);
-}
+#include "model/audit_entry.h"
 
 static void hash_entry(const struct audit_chain *chain, int64_t number, int64_t at_ms,
-                       const cJSON *entry, uint8_t out[SHA256_SIZE])
+                       const cJSON *document, uint8_t out[SHA256_SIZE])
 {
-    static const char *const texts[] = {"actor",   "action",     "target",
-                                        "address", "request_id", "detail"};
-    scoped_buf text = {0};
+    struct audit_entry entry = {
+        .number = number,
+        .at_ms = at_ms,
+        .actor = json_get_str(document, "actor"),
+        .action = json_get_str(document, "action"),
+        .target = json_get_str(document, "target"),
+        .address = json_get_str(document, "address"),
+        .request_id = json_get_str(document, "request_id"),
+        .detail = json_get_str(document, "detail"),
+    };
 
-    buf_append(&text, chain->head, sizeof(chain->head));
-    put_number(&text, (uint64_t)number);
-    put_number(&text, (uint64_t)at_ms);
-    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-        put_text(&text, json_get_str(entry, texts[i]));
-    sha256(text.data, text.size, out);
+    audit_entry_hash(&entry, chain->head, out);
 }
 
 int audit_chain_add(struct audit_chain *chain, const cJSON *entry, struct err *err)

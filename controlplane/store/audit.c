@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "base/clock.h"
 
 #define VERIFY_ROWS 1000 /* of one read */
@@ -28,44 +27,6 @@ static bool entry_from_row(const struct stmt *st, struct audit_entry *out)
         .detail = stmt_text(st, 7),
     };
     return stmt_blob(st, 8, out->hash, sizeof(out->hash));
-}
-
-/* --- The chain ---------------------------------------------------------------------------- */
-
-static void put_number(struct buf *out, uint64_t number)
-{
-    uint8_t bytes[8];
-
-    for (int i = 0; i < 8; i++)
-        bytes[i] = (uint8_t)(number >> (56 - 8 * i));
-    buf_append(out, bytes, sizeof(bytes));
-}
-
-static void put_text(struct buf *out, const char *text)
-{
-    if (!text) {
-        put_number(out, UINT64_MAX);
-        return;
-    }
-    put_number(out, strlen(text));
-    buf_append_str(out, text);
-}
-
-static void chain(const uint8_t before[SHA256_SIZE], const struct audit_entry *entry,
-                  uint8_t out[SHA256_SIZE])
-{
-    scoped_buf bytes = {0};
-
-    buf_append(&bytes, before, SHA256_SIZE);
-    put_number(&bytes, (uint64_t)entry->number);
-    put_number(&bytes, (uint64_t)entry->at_ms);
-    put_text(&bytes, entry->actor);
-    put_text(&bytes, entry->action);
-    put_text(&bytes, entry->target);
-    put_text(&bytes, entry->address);
-    put_text(&bytes, entry->request_id);
-    put_text(&bytes, entry->detail);
-    sha256(bytes.data, bytes.size, out);
 }
 
 /* --- Appending ---------------------------------------------------------------------------- */
@@ -109,7 +70,7 @@ int audit_append(struct db_conn *conn, const struct audit_source *source, const 
     if (load_last(conn, &entry.number, before, err) < 0)
         return -1;
     entry.number++;
-    chain(before, &entry, entry.hash);
+    audit_entry_hash(&entry, before, entry.hash);
     return db_exec(conn, err,
                    "INSERT INTO audit (" AUDIT_COLUMNS ")"
                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -269,7 +230,7 @@ static bool is_next(struct walk *walk, const struct stmt *st)
 
     if (!entry_from_row(st, &entry) || entry.number != walk->verdict.entries + 1)
         return false;
-    chain(walk->verdict.head, &entry, hash);
+    audit_entry_hash(&entry, walk->verdict.head, hash);
     return memcmp(hash, entry.hash, sizeof(hash)) == 0;
 }
 

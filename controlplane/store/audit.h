@@ -3,6 +3,7 @@
 #define STORE_AUDIT_H
 #include "base/id.h"
 #include "crypto/digest.h"
+#include "model/audit_entry.h"
 #include "store/db.h"
 #include "json/json.h"
 
@@ -11,11 +12,7 @@
  * written in the transaction of what it tells, so that there is never one without the other; it
  * has no secret and nothing of a prompt. Entries are kept for ever and never change.
  *
- * Each has a hash, SHA-256 over
- *     the hash of the entry before it (32 zero bytes for the first),
- *     its number and its time in milliseconds, 8 bytes big-endian each,
- *     actor, action, target, address, request_id, detail: each its length in 8 bytes
- *     big-endian, then its UTF-8; one that isn't there is the length 2^64 - 1 alone,
+ * Each has a hash over itself and the one before it (model/audit_entry.h),
  * so that one that was changed, taken out, put in or moved breaks the chain. Whoever can write
  * the file can make a whole new chain, or cut off its end: against that, keep a head elsewhere.
  */
@@ -26,18 +23,6 @@ struct audit_source {
     const char *actor;                /* api/app.h has the forms */
     const char *request_id;           /* NULL: none */
     char address[AUDIT_ADDRESS_SIZE]; /* "": none */
-};
-
-struct audit_entry {
-    int64_t number; /* from 1, without gaps */
-    int64_t at_ms;
-    const char *actor;
-    const char *action;
-    const char *target;
-    const char *address; /* NULL: none, as below */
-    const char *request_id;
-    const char *detail;
-    uint8_t hash[SHA256_SIZE];
 };
 
 /* --- Inside a write ----------------------------------------------------------------------- */
