@@ -120,6 +120,21 @@ def processes_in(place):
     return found
 
 
+def is_runner(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as comm:
+            return comm.read().startswith("dispatch-runner")
+    except OSError:
+        return False
+
+
+def signal_runners(place, which):
+    """To every runner at work there; one that has ended meanwhile needs none."""
+    for pid in filter(is_runner, processes_in(place)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, which)
+
+
 class Dispatchd:
     """A dispatchd whose settings are these; it can be killed and started again."""
 

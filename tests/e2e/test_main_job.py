@@ -10,7 +10,7 @@ import sys
 import time
 
 from parts import (API_KEY, GITHUB_TOKEN, Dispatchd, Failed, Place, Standin, agent_script, call,
-                   processes_in, wait_for)
+                   is_runner, processes_in, signal_runners, wait_for)
 
 AGENT = r"""
 prompt=$(cat)
@@ -145,8 +145,7 @@ def killed_run(dispatchd, standin, token):
     wait_for("the agent works",
              lambda: os.path.exists(os.path.join(dispatchd.place, "stray-agent-works")))
     wait_for("the stray is there", lambda: len(processes_of(run_id)) >= 2)
-    for pid in filter(is_runner, processes_in(dispatchd.place)):
-        os.kill(pid, signal.SIGKILL)
+    signal_runners(dispatchd.place, signal.SIGKILL)
     task = dispatchd.wait_ended(run_id)
     check(task["status"] == "failed", f"{task}")
     wait_for("all of it is gone", lambda: not processes_of(run_id))
@@ -183,14 +182,6 @@ def orphaned_run(dispatchd, standin, token):
     check(task["status"] == "failed" and task["error_code"] == "evicted", f"{task}")
     wait_for("the runner ends", lambda: not processes_in(dispatchd.place))
     return "its outcome is written before the report"
-
-
-def is_runner(pid):
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8") as comm:
-            return comm.read().startswith("dispatch-runner")
-    except OSError:
-        return False
 
 
 def timed_out_run(dispatchd, standin, token):

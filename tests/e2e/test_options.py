@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from parts import (API_KEY, GITHUB_TOKEN, Dispatchd, Failed, Place, Standin, agent_script, call,
-                   processes_in, wait_for)
+                   signal_runners, wait_for)
 
 AGENT = r"""
 prompt=$(cat)
@@ -155,10 +155,7 @@ def taken_away(client):
     run_id = client.submit("slowly")
     wait_for("the agent works",
              lambda: os.path.exists(os.path.join(client.dispatchd.place, "slow-agent-works")))
-    for pid in processes_in(client.dispatchd.place):
-        with open(f"/proc/{pid}/comm", encoding="utf-8") as comm:
-            if comm.read().startswith("dispatch-runner"):
-                os.kill(pid, signal.SIGTERM)
+    signal_runners(client.dispatchd.place, signal.SIGTERM)
     task = client.ended(run_id)
     check(task["status"] == "failed" and task["error_code"] == "evicted", f"{task}")
     pull = client.pull(task)
