@@ -60,6 +60,17 @@ static void put_character(struct line *line, const char *text, size_t length)
     }
 }
 
+/* How many characters stand for themselves; most texts are nothing else. */
+static size_t plain_span(const char *text, size_t size)
+{
+    size_t at = 0;
+
+    while (at < size && text[at] >= 0x20 && text[at] < 0x7f && text[at] != '"'
+           && text[at] != '\\')
+        at++;
+    return at;
+}
+
 static void put_quoted(struct line *line, const char *text)
 {
     size_t left = strnlen(text, VALUE_MAX_BYTES);
@@ -68,8 +79,17 @@ static void put_quoted(struct line *line, const char *text)
         return;
     put_str(line, "\"");
     while (left && line->size + 8 <= LINE_MAX_BYTES) {
-        size_t length = utf8_first(text, left);
+        size_t room = LINE_MAX_BYTES - line->size - 7;
+        size_t plain = plain_span(text, left < room ? left : room);
+        size_t length;
 
+        if (plain) {
+            put(line, text, plain);
+            text += plain;
+            left -= plain;
+            continue;
+        }
+        length = utf8_first(text, left);
         put_character(line, text, length);
         text += length ? length : 1;
         left -= length ? length : 1;

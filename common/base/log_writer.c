@@ -17,16 +17,22 @@ static struct buf waiting;
 static bool running;
 static bool stopping;
 static bool ended;     /* the thread writes no more */
+static bool resting;   /* the thread lets lines gather */
 static bool stuck;     /* nothing was taken for LOG_PATIENCE_MS */
 static int64_t n_lost; /* since it is */
 static pthread_t thread;
 
-static struct timespec end_of_patience(void)
+static struct timespec in_ms(int ms)
 {
     struct timespec until;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LOG_PATIENCE_MS / 1000;
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
     return until;
 }
 
@@ -43,6 +49,19 @@ static void write_all(const char *text, size_t size)
         text += wrote;
         size -= (size_t)wrote;
     }
+}
+
+/* A line that follows another soon waits for more of them: waking this thread for each costs
+ * whoever logs more than the line does. */
+static void rest(void)
+{
+    struct timespec until = in_ms(LOG_REST_MS);
+
+    resting = true;
+    while (!stopping && waiting.size < LOG_GATHERED_MAX / 2
+           && pthread_cond_clockwait(&gathered, &lock, CLOCK_MONOTONIC, &until) == 0)
+        ;
+    resting = false;
 }
 
 static void *write_gathered(void *unused)
@@ -70,6 +89,7 @@ static void *write_gathered(void *unused)
         write_all(mine.data, mine.size);
         buf_clear(&mine);
         (void)pthread_mutex_lock(&lock);
+        rest();
     }
     ended = true;
     (void)pthread_cond_broadcast(&taken);
@@ -94,7 +114,7 @@ void log_writer_start(void)
 
 void log_writer_stop(void)
 {
-    struct timespec until = end_of_patience();
+    struct timespec until = in_ms(LOG_PATIENCE_MS);
     bool was;
     bool late;
 
@@ -122,7 +142,7 @@ static bool is_full(size_t size)
 
 static void wait_for_room(size_t size)
 {
-    struct timespec until = end_of_patience();
+    struct timespec until = in_ms(LOG_PATIENCE_MS);
 
     while (!stuck && is_full(size))
         stuck = pthread_equal(pthread_self(), thread)
@@ -140,9 +160,9 @@ void log_writer_put(const char *line, size_t size)
     if (is_full(size)) {
         n_lost++;
     } else if (ours) {
-        if (!waiting.size)
-            (void)pthread_cond_signal(&gathered);
         buf_append(&waiting, line, size);
+        if (waiting.size == size ? !resting : waiting.size >= LOG_GATHERED_MAX / 2)
+            (void)pthread_cond_signal(&gathered);
     }
     (void)pthread_mutex_unlock(&lock);
     if (!ours)
