@@ -2,18 +2,16 @@
 #include "sandbox/sandbox.h"
 
 #include <grp.h>
-#include <linux/capability.h>
-#include <linux/securebits.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "confine/capabilities.h"
+#include "confine/landlock.h"
+#include "confine/seccomp.h"
 #include "sandbox/identity.h"
-#include "sandbox/landlock.h"
-#include "sandbox/seccomp.h"
 #include "text/text_list.h"
 
 /* What programs need of a system to run. /proc is guarded by ptrace's rules; what lies in
@@ -70,16 +68,19 @@ bool sandbox_hides(const char *folder)
 
 static int make_ruleset(const struct sandbox_options *options, int *out_fd, struct err *err)
 {
-    scoped_text_list readable = {0};
+    scoped_text_list executable = {0};
     scoped_text_list writable = {0};
 
-    text_list_add_all(&readable, system_readable);
     text_list_add_all(&writable, system_writable);
-    if (options->readable)
-        text_list_add_all(&readable, options->readable);
     if (options->writable)
         text_list_add_all(&writable, options->writable);
-    return landlock_make(text_list_view(&readable), text_list_view(&writable), out_fd, err);
+    text_list_add_all(&executable, system_readable);
+    if (options->readable)
+        text_list_add_all(&executable, options->readable);
+    text_list_add_all(&executable, text_list_view(&writable));
+    return landlock_make(&(struct landlock_options){.executable = text_list_view(&executable),
+                                                    .writable = text_list_view(&writable)},
+                         out_fd, err);
 }
 
 /* Root is exempt from the limit. Who stays our user shares our count of processes. */
@@ -144,27 +145,6 @@ static int limit_resources(const struct sandbox *sandbox)
     return setrlimit(RLIMIT_NPROC, &processes);
 }
 
-/* A root without capabilities that executes something gets them all back, unless the bounding
- * set is empty and the securebits say that root is nobody special. Both need CAP_SETPCAP, which
- * only who has capabilities to lose has. */
-static int drop_bounding_set(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-
-    if (syscall(SYS_capget, &header, data) < 0)
-        return -1;
-    if (!(data[0].effective & (1U << CAP_SETPCAP)))
-        return 0;
-    for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap) < 0)
-            return -1;
-    return prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED
-                                        | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED
-                                        | SECBIT_NO_CAP_AMBIENT_RAISE
-                                        | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
-}
-
 static int change_identity(uid_t uid)
 {
     if (uid == SANDBOX_OWN_UID)
@@ -174,26 +154,17 @@ static int change_identity(uid_t uid)
     return setresuid(uid, uid, uid);
 }
 
-static int drop_capabilities(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-
-    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    return (int)syscall(SYS_capset, &header, none);
-}
-
 int sandbox_enter(void *ctx)
 {
     const struct sandbox *sandbox = ctx;
 
-    if (limit_resources(sandbox) < 0 || drop_bounding_set() < 0
-        || change_identity(sandbox->uid) < 0 || drop_capabilities() < 0
+    if (limit_resources(sandbox) < 0 || capabilities_bound(0) < 0
+        || change_identity(sandbox->uid) < 0 || capabilities_keep(0) < 0
         || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return SANDBOX_EXIT_CODE;
     if (sandbox->ruleset_fd >= 0 && landlock_enter(sandbox->ruleset_fd) < 0)
         return SANDBOX_EXIT_CODE;
-    if (sandbox->seccomp && seccomp_enter() < 0)
+    if (sandbox->seccomp && seccomp_enter(SECCOMP_PROGRAMS) < 0)
         return SANDBOX_EXIT_CODE;
     return 0;
 }

@@ -17,8 +17,8 @@
  *                  (identity.h)
  *   Landlock       its workspace, HOME and temporary directories to write, the system to read;
  *                  nothing of the runner's; no ptrace, signal or abstract socket towards
- *                  processes outside (landlock.h)
- *   seccomp        no system calls that it has no business with (seccomp.h)
+ *                  processes outside (confine/landlock.h)
+ *   seccomp        no system calls that it has no business with (confine/seccomp.h)
  *   processes      at most PROCESSES_MAX more than its user has, which ends fork bombs (the
  *                  kernel exempts root)
  *

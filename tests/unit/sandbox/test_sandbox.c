@@ -14,10 +14,10 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "confine/landlock.h"
+#include "confine/seccomp.h"
 #include "process/process.h"
 #include "sandbox/identity.h"
-#include "sandbox/landlock.h"
-#include "sandbox/seccomp.h"
 
 static void collect(void *ctx, enum process_stream stream, const char *data, size_t size)
 {

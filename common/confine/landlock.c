@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sandbox/landlock.h"
+#include "confine/landlock.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/scoped.h"
+
 /* Of <linux/landlock.h>, whose copy in Debian 12 ends at ABI 2. */
 #define VERSION_FLAG 1U
 #define RULE_BENEATH 1
+#define RULE_PORT 2 /* ABI 4 */
 #define EXECUTE (1ULL << 0)
 #define WRITE_FILE (1ULL << 1)
 #define READ_FILE (1ULL << 2)
@@ -27,11 +32,12 @@
 #define MAKE_SYM (1ULL << 12)
 #define REFER (1ULL << 13)    /* ABI 2 */
 #define TRUNCATE (1ULL << 14) /* ABI 3 */
+#define BIND_TCP (1ULL << 0)  /* ABI 4 */
 #define SCOPE_ABSTRACT_SOCKETS (1ULL << 0)
 #define SCOPE_SIGNALS (1ULL << 1)
 #define ABI_WITH_TRUNCATE 3
 
-#define READING (EXECUTE | READ_FILE | READ_DIR)
+#define READING (READ_FILE | READ_DIR)
 #define CHANGING                                                                               \
     (WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO       \
      | MAKE_SYM | REFER | TRUNCATE)
@@ -47,6 +53,11 @@ struct beneath_attributes {
     uint64_t allowed_access;
     int32_t parent_fd;
 } __attribute__((packed));
+
+struct port_attributes {
+    uint64_t allowed_access;
+    uint64_t port;
+};
 
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
@@ -87,36 +98,62 @@ static int allow(int ruleset_fd, const char *path, uint64_t access, struct err *
 
 static int allow_all(int ruleset_fd, const char *const *paths, uint64_t access, struct err *err)
 {
-    for (; *paths; paths++)
+    for (; paths && *paths; paths++)
         if (allow(ruleset_fd, *paths, access, err) < 0)
             return -1;
     return 0;
 }
 
-int landlock_make(const char *const *readable, const char *const *writable, int *out_fd,
-                  struct err *err)
+static int allow_port(int ruleset_fd, int port, struct err *err)
+{
+    struct port_attributes rule = {.allowed_access = BIND_TCP, .port = (uint64_t)port};
+
+    if (syscall(SYS_landlock_add_rule, ruleset_fd, RULE_PORT, &rule, 0U) < 0)
+        return err_set_errno(err, errno, "a Landlock rule for port %d", port);
+    return 0;
+}
+
+/* Each ABI knows the members that were there when it came. */
+static size_t size_known_to(int abi)
+{
+    if (abi >= LANDLOCK_ABI_WITH_SCOPES)
+        return sizeof(struct ruleset_attributes);
+    return abi >= LANDLOCK_ABI_WITH_PORTS
+               ? offsetof(struct ruleset_attributes, scoped)
+               : offsetof(struct ruleset_attributes, handled_access_net);
+}
+
+static int add_rules(int ruleset_fd, int abi, bool ports,
+                     const struct landlock_options *options, struct err *err)
+{
+    if (allow_all(ruleset_fd, options->readable, READING, err) < 0
+        || allow_all(ruleset_fd, options->executable, READING | EXECUTE, err) < 0
+        || allow_all(ruleset_fd, options->writable, known_to(abi, READING | CHANGING), err) < 0)
+        return -1;
+    return ports ? allow_port(ruleset_fd, *options->tcp_port, err) : 0;
+}
+
+int landlock_make(const struct landlock_options *options, int *out_fd, struct err *err)
 {
     int abi = landlock_abi();
+    bool ports = options->tcp_port && abi >= LANDLOCK_ABI_WITH_PORTS;
     struct ruleset_attributes rules = {
-        .handled_access_fs = known_to(abi, READING | CHANGING | MAKE_CHAR | MAKE_BLOCK),
+        .handled_access_fs =
+            known_to(abi, READING | EXECUTE | CHANGING | MAKE_CHAR | MAKE_BLOCK),
+        .handled_access_net = ports ? BIND_TCP : 0,
         .scoped = SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS,
     };
-    size_t size =
-        abi < LANDLOCK_ABI_WITH_SCOPES ? sizeof(rules.handled_access_fs) : sizeof(rules);
-    int fd;
+    scoped_fd fd = -1;
 
     if (abi < LANDLOCK_ABI_MIN)
         return err_set(err, ERR_UNAVAILABLE, "this kernel has %s",
                        abi ? "too old a Landlock" : "no Landlock");
-    fd = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0U);
+    fd = (int)syscall(SYS_landlock_create_ruleset, &rules, size_known_to(abi), 0U);
     if (fd < 0)
         return err_set_errno(err, errno, "a Landlock ruleset");
-    if (allow_all(fd, readable, READING, err) < 0
-        || allow_all(fd, writable, known_to(abi, READING | CHANGING), err) < 0) {
-        (void)close(fd);
+    if (add_rules(fd, abi, ports, options, err) < 0)
         return -1;
-    }
-    *out_fd = fd;
+    *out_fd = TAKE_FD(fd);
     return 0;
 }
 
