@@ -306,9 +306,12 @@ static const char *address_of_name(const char *host)
 static char *part_of(CURLU *url, CURLUPart which)
 {
     char *part = NULL;
+    CURLUcode code = curl_url_get(url, which, &part, 0);
     char *copy;
 
-    if (curl_url_get(url, which, &part, 0) != CURLUE_OK)
+    if (code == CURLUE_OUT_OF_MEMORY)
+        out_of_memory();
+    if (code != CURLUE_OK)
         return NULL;
     copy = xstrdup(part);
     curl_free(part);
@@ -323,6 +326,8 @@ static char *host_of(const char *url, struct err *err)
                             : CURLUE_OUT_OF_MEMORY;
     char *host = code == CURLUE_OK ? part_of(parsed, CURLUPART_HOST) : NULL;
 
+    if (code == CURLUE_OUT_OF_MEMORY)
+        out_of_memory();
     curl_url_cleanup(parsed);
     if (!host)
         (void)err_set(err, ERR_INVALID,

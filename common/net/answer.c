@@ -16,6 +16,25 @@ void net_answer_done(struct net_answer *answer)
     *answer = (struct net_answer){0};
 }
 
+static void hide_in(struct buf *text, const char *secret, size_t length)
+{
+    char *at = text->data;
+
+    while (text->size
+           && (at = memmem(at, (size_t)(text->data + text->size - at), secret, length)))
+        memset(at, '*', length);
+}
+
+void answer_hide(struct net_answer *answer, const struct secret *sent)
+{
+    const char *secret = secret_reveal(sent);
+
+    if (!*secret)
+        return;
+    hide_in(&answer->body, secret, strlen(secret));
+    hide_in(&answer->headers, secret, strlen(secret));
+}
+
 /* --- Coming in ------------------------------------------------------------------------ */
 
 static void start_anew(struct net_answer *answer, const char *line, size_t size)

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "crypto/random.h"
+#include "net/answer.h"
 #include "net/net_private.h"
 
 /*
@@ -132,7 +133,7 @@ static void *serve(void *self)
 static void setup_curl(void)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        abort();
+        out_of_memory();
 }
 
 /* Signals are for the threads that expect them. */
@@ -434,6 +435,8 @@ int net_call(struct net *net, const struct net_request *request, struct net_answ
         net_answer_done(out);
         out->unsent = call.untouched;
         out->cut_status = status;
+    } else if (out->status >= 400) {
+        answer_hide(out, request->bearer);
     }
     call_done(&call);
     net_leave(net);

@@ -46,8 +46,11 @@ static void part_free(char **part)
 static char *part_of(CURLU *parsed, CURLUPart which)
 {
     char *part = NULL;
+    CURLUcode code = curl_url_get(parsed, which, &part, 0);
 
-    return curl_url_get(parsed, which, &part, 0) == CURLUE_OK ? part : NULL;
+    if (code == CURLUE_OUT_OF_MEMORY)
+        out_of_memory();
+    return code == CURLUE_OK ? part : NULL;
 }
 
 static char *show(CURLU *parsed)
@@ -67,6 +70,7 @@ int url_check(const char *url, char **out_shown, struct err *err)
 {
     const char *colon = url ? strstr(url, "://") : NULL;
     CURLU *parsed;
+    CURLUcode code = CURLUE_OK;
     char *shown = NULL;
 
     if (!url || !visible_ascii(url))
@@ -74,8 +78,11 @@ int url_check(const char *url, char **out_shown, struct err *err)
                        URL_MAX_BYTES);
     parsed = curl_url();
     /* libcurl would guess a scheme that isn't there, and overlook a third slash. */
-    if (parsed && colon && colon[3] != '/'
-        && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK)
+    if (parsed && colon && colon[3] != '/')
+        code = curl_url_set(parsed, CURLUPART_URL, url, 0);
+    if (!parsed || code == CURLUE_OUT_OF_MEMORY)
+        out_of_memory();
+    if (colon && colon[3] != '/' && code == CURLUE_OK)
         shown = show(parsed);
     curl_url_cleanup(parsed);
     if (!shown)

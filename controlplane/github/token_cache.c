@@ -51,7 +51,7 @@ bool token_cache_get(struct token_cache *cache, const char *repo, struct github_
 
     if (!entry)
         return false;
-    if (entry->token.expires_ms - clock_wall_ms() < TOKEN_LEFT_MIN_MS) {
+    if (entry->token.expires_ms - clock_latest_ms() < TOKEN_LEFT_MIN_MS) {
         drop(entry);
         return false;
     }

@@ -185,6 +185,8 @@ static int judge(const struct errand *errand, const struct net_answer *answer, i
 
 static enum net_retry rule_of(const struct google_request *request)
 {
+    if (request->once)
+        return NET_ONCE;
     return request->repeatable || strcmp(request->method, "GET") == 0 ? NET_IDEMPOTENT
                                                                       : NET_UNSENT;
 }

@@ -40,6 +40,7 @@ struct google_request {
     const char *query;       /* "pageSize=100", already escaped; NULL */
     const cJSON *body;       /* NULL; borrowed */
     bool repeatable;         /* a POST that changes nothing is tried again as a GET is */
+    bool once;               /* one that is never sent again, whatever was answered */
     int timeout_ms;          /* 0: 15 000 */
     size_t answer_max_bytes; /* 0: 16 MiB */
 };

@@ -4,10 +4,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "httpd/server.h"
 #include "httpd/status.h"
 #include "httpd/stream.h"
+#include "httpd/uri.h"
 
 #define JSON_TYPE "application/json"
 #define INTERNAL_SENTENCE "something went wrong on our side"
@@ -91,7 +93,7 @@ static void make_response(struct request *req, int status, const char *type, cha
     req->status = status;
     req->response = MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
     if (!req->response)
-        abort(); /* out of memory: see base/alloc.h */
+        out_of_memory();
     if (type)
         add_header(req, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     add_usual_headers(req);
@@ -107,13 +109,15 @@ static void make_document(struct request *req, int status, const cJSON *out)
 void answer_build_status(struct request *req, int status, const struct err *err)
 {
     scoped_json document = error_document(req, status, err);
+    char path[URI_SHOWN_SIZE];
     char seconds[16];
 
+    uri_show_path(req->path ? req->path : "", path);
     if (status == 500)
-        log_error("request failed", KV("request", req->id), KV("path", req->path),
+        log_error("request failed", KV("request", req->id), KV("path", (const char *)path),
                   KV("error", err->text));
     else if (status == 503 && !err->code)
-        log_warn("request put off", KV("request", req->id), KV("path", req->path),
+        log_warn("request put off", KV("request", req->id), KV("path", (const char *)path),
                  KV("error", err->text));
     make_document(req, status, document);
     if (status == 401)

@@ -12,6 +12,7 @@
 #include "httpd/answer.h"
 #include "httpd/server.h"
 #include "httpd/stream.h"
+#include "httpd/uri.h"
 
 /* --- The lists ---------------------------------------------------------------------------- */
 
@@ -122,11 +123,14 @@ void connection_notify(void *cls, struct MHD_Connection *mhd, void **slot,
 
 static void tell_about(const struct request *req, int status)
 {
+    char path[URI_SHOWN_SIZE];
+
     if (!log_enabled(LOG_LEVEL_DEBUG))
         return;
+    uri_show_path(req->path ? req->path : "", path);
     log_debug("request", KV("request", *req->id ? req->id : NULL),
               KV("peer", request_peer(req)), KV("method", req->method_name),
-              KV("path", req->path), KV("status", status),
+              KV("path", (const char *)path), KV("status", status),
               KV("took_ms", clock_monotonic_ms() - req->started_ms));
 }
 

@@ -139,12 +139,11 @@ struct MHD_Response *stream_response(struct request *req)
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_BYTES, read_more, req, NULL);
 
-    if (!response)
-        abort(); /* out of memory: see base/alloc.h */
-    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-                                req->stream->content_type)
-        != MHD_YES)
-        abort();
+    if (!response
+        || MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                                   req->stream->content_type)
+               != MHD_YES)
+        out_of_memory();
     return response;
 }
 

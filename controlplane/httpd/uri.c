@@ -5,6 +5,9 @@
 
 #include "base/alloc.h"
 
+/* Of ids, and of all words in our routes. */
+#define SEGMENT_SHOWN_MAX 20
+
 static int hex_value(char c)
 {
     if (c >= '0' && c <= '9')
@@ -40,6 +43,25 @@ int uri_check_path(const char *path, struct err *err)
             return err_set_code(err, ERR_INVALID, "invalid_path",
                                 "the path has an escape that can't be decoded");
     return 0;
+}
+
+void uri_show_path(const char *path, char out[URI_SHOWN_SIZE])
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t size = 0;
+
+    while (*path && size < URI_SHOWN_SIZE - SEGMENT_SHOWN_MAX - 2) {
+        size_t length = strcspn(path, "/");
+        bool shown = length <= SEGMENT_SHOWN_MAX && strspn(path, plain) == length;
+
+        memcpy(out + size, shown ? path : "*", shown ? length : 1);
+        size += shown ? length : 1;
+        path += length;
+        if (*path == '/')
+            out[size++] = *path++;
+    }
+    out[size] = '\0';
 }
 
 /* Room for everything the request line can decode to: decoding never lengthens, and each

@@ -14,6 +14,11 @@ size_t uri_keep_escapes(void *cls, struct MHD_Connection *mhd, char *text);
 /* ERR_INVALID for a bad escape or %00 anywhere in the path. */
 int uri_check_path(const char *path, struct err *err) CHECKED;
 
+/* The path for a log: whatever is longer than an id of ours, or has other characters, may be a
+ * secret in the wrong place and is a "*". */
+#define URI_SHOWN_SIZE 256
+void uri_show_path(const char *path, char out[URI_SHOWN_SIZE]);
+
 /* Fills req->query, decoded. ERR_INVALID as above, or for too many parameters. */
 int uri_read_query(struct request *req, struct err *err) CHECKED;
 

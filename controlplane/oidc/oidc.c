@@ -92,7 +92,7 @@ static int verify(struct oidc *oidc, const char *text, struct oidc_identity *out
 {
     scoped_jwt_token token = {0};
     struct claims_rule rule = {.audience = oidc->config->oidc_audience,
-                               .now_s = clock_wall_ms() / 1000};
+                               .now_s = clock_latest_ms() / 1000};
     struct issuer *issuer;
     const char *repository;
 

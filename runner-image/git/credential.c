@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "crypto/digest.h"
 
 #define TOKEN_MAX_BYTES 4096
 #define HOST_MAX_BYTES 255
@@ -28,6 +29,17 @@ int credential_open(const struct secret *token, struct err *err)
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         return err_set_errno(err, errno, "sealing the git token's memfd");
     return TAKE_FD(fd);
+}
+
+struct secret *credential_in_header(const struct secret *token)
+{
+    scoped_str pair = xasprintf(USER_NAME ":%s", secret_reveal(token));
+    scoped_str text = base64_encode(pair, strlen(pair));
+    struct secret *shown = secret_new(text);
+
+    secret_wipe(pair, strlen(pair));
+    secret_wipe(text, strlen(text));
+    return shown;
 }
 
 bool credential_host_valid(const char *host)

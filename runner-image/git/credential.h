@@ -17,6 +17,9 @@
 /* A sealed memfd with the token, close-on-exec, for the caller to close; -1. */
 int credential_open(const struct secret *token, struct err *err) CHECKED;
 
+/* The token as git sends it ("Authorization: Basic ..."), which a server may say back to us. */
+struct secret *credential_in_header(const struct secret *token) CHECKED;
+
 /* The value for git's credential.helper, for the caller to free. git runs it through sh, so
  * the program's path is quoted; `protocol` and `host` must have passed
  * credential_host_valid. */

@@ -96,6 +96,7 @@ void git_free(struct git *git)
 
 int git_set_token(struct git *git, const struct secret *token, struct err *err)
 {
+    scoped(secret) in_header = credential_in_header(token);
     int fd = credential_open(token, err);
 
     if (fd < 0)
@@ -104,6 +105,7 @@ int git_set_token(struct git *git, const struct secret *token, struct err *err)
         (void)close(git->token_fd);
     git->token_fd = fd;
     redaction_add(git->redaction, token);
+    redaction_add(git->redaction, in_header);
     return 0;
 }
 

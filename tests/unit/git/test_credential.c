@@ -128,6 +128,16 @@ static void test_command_survives_any_path(void **state)
     assert_string_equal(odd, "!'/a b/it'\\''s $(x)' git-credential 'http' 'h' 10");
 }
 
+static void test_the_form_in_the_header_is_known(void **state)
+{
+    scoped(secret) token = secret_new(TOKEN);
+    scoped(secret) in_header = credential_in_header(token);
+
+    (void)state;
+    assert_string_equal(secret_reveal(in_header),
+                        "eC1hY2Nlc3MtdG9rZW46Z2hzX2NyZWRlbnRpYWx0ZXN0dG9rZW4=");
+}
+
 static void test_hosts_that_a_shell_would_read_are_refused(void **state)
 {
     (void)state;
@@ -146,4 +156,5 @@ TEST_MAIN(cmocka_unit_test(test_helper_answers_for_the_one_host_only),
           cmocka_unit_test(test_token_in_its_memfd_cannot_be_changed),
           cmocka_unit_test(test_wrong_usage_is_an_error),
           cmocka_unit_test(test_command_survives_any_path),
+          cmocka_unit_test(test_the_form_in_the_header_is_known),
           cmocka_unit_test(test_hosts_that_a_shell_would_read_are_refused))

@@ -652,6 +652,27 @@ static void serve_reset(struct conn *conn)
         conn_reset(conn);
 }
 
+static void test_an_error_that_says_the_bearer_back_is_masked(void **state)
+{
+    scoped_server server;
+    scoped(net) net = new_net();
+    scoped(secret) bearer = secret_new("tok-123");
+    scoped_net_answer answer = {0};
+    struct err err = {0};
+
+    (void)state;
+    server_start(
+        &server, serve_say,
+        "HTTP/1.1 403 Forbidden\r\nContent-Length: 24\r\nX-Said: Bearer tok-123\r\n\r\n"
+        "tok-123 may not, tok-123");
+    scoped_str url = server_url(&server, "/");
+    struct net_request request = {.method = "GET", .url = url, .bearer = bearer};
+
+    assert_ok(net_call(net, &request, &answer, &err), err);
+    assert_string_equal(answer.body.data, "******* may not, *******");
+    assert_non_null(strstr(answer.headers.data, "x-said: Bearer *******\n"));
+}
+
 static void test_a_failure_says_whether_anything_was_sent(void **state)
 {
     scoped_server server;
@@ -713,5 +734,6 @@ TEST_MAIN(cmocka_unit_test(test_get_brings_status_headers_and_body),
           cmocka_unit_test(test_an_answer_without_end_is_too_large),
           cmocka_unit_test(test_the_size_limit_is_exact),
           cmocka_unit_test(test_an_error_names_the_call_and_hides_the_rest),
+          cmocka_unit_test(test_an_error_that_says_the_bearer_back_is_masked),
           cmocka_unit_test(test_a_failure_says_whether_anything_was_sent),
           cmocka_unit_test(test_after_stop_no_call_is_made))
