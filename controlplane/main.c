@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command/command.h"
 #include "json/json.h"
@@ -11,15 +13,31 @@ static const char usage[] =
     "       dispatchd token create --personal --user NAME [--email E] [--scope S]...\n"
     "       dispatchd token list\n"
     "       dispatchd token revoke PREFIX|ID\n"
+    "       dispatchd backup --to FILE|DIRECTORY [--keep N] [--force] [--config FILE]\n"
+    "       dispatchd restore --from FILE [--config FILE]\n"
     "       dispatchd audit verify [--head HEX] [--config FILE]\n"
     "       dispatchd webhook-secret [--config FILE]\n"
     "       dispatchd cloudrun apply [--config FILE]\n"
     "       dispatchd --version\n";
 
+/* Where one of the three was closed, the next file to be opened would take its number, and our
+ * log would be written into it. */
+static void keep_three(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR); /* at exec they are kept */
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
 
+    keep_three();
     json_setup();
     if (strcmp(command, "serve") == 0)
         return command_serve(argv + 2);
@@ -29,6 +47,10 @@ int main(int argc, char **argv)
         return command_cloudrun(argv + 2);
     if (strcmp(command, "audit") == 0)
         return command_audit(argv + 2);
+    if (strcmp(command, "backup") == 0)
+        return command_backup(argv + 2);
+    if (strcmp(command, "restore") == 0)
+        return command_restore(argv + 2);
     if (strcmp(command, "webhook-secret") == 0)
         return command_webhook_secret(argv + 2);
     if (strcmp(command, "--version") == 0) {

@@ -15,6 +15,8 @@ int command_token(char *const *argv);
 int command_cloudrun(char *const *argv);
 int command_audit(char *const *argv);
 int command_webhook_secret(char *const *argv);
+int command_backup(char *const *argv);
+int command_restore(char *const *argv);
 
 /* Takes `flag VALUE` or `flag=VALUE` from the front of *argv. False: that isn't there. */
 bool command_value(const char *flag, char *const **argv, const char **out);

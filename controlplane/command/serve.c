@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #include "api/api_keys.h"
 #include "api/rate.h"
@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "base/log_writer.h"
 #include "command/command.h"
+#include "command/confine.h"
+#include "command/start_pages.h"
 #include "net/net.h"
 #include "oidc/oidc.h"
 #include "service/deliveries.h"
@@ -22,6 +24,13 @@
 #define STOP_GRACE_MS 20000
 /* A `dispatchd token` at work holds the lock for a moment. */
 #define LOCK_WAIT_MS 3000
+
+/* What stays the same when it starts anew with new settings. */
+struct serving {
+    char *const *argv;
+    sigset_t signals;
+    struct confinement confinement;
+};
 
 /* Blocked in every thread, and taken one by one in wait_for_signal. */
 static sigset_t block_signals(void)
@@ -38,26 +47,27 @@ static sigset_t block_signals(void)
 }
 
 /* SIGHUP with settings that are wrong changes nothing. */
-static bool settings_are_good(char *const *argv)
+static bool settings_are_good(const struct serving *serving)
 {
     struct err err = {0};
     scoped_config fresh = {0};
 
-    if (config_load(&fresh, argv, &err) == 0)
+    if (config_load(&fresh, serving->argv, &err) == 0
+        && confine_admits(&serving->confinement, &fresh, &err) == 0)
         return true;
     log_error("the new settings are refused, going on with the old", KV("error", err.text));
     return false;
 }
 
 /* Which signal ended the wait: SIGHUP means that we shall start anew. */
-static int wait_for_signal(const sigset_t *signals, char *const *argv)
+static int wait_for_signal(const struct serving *serving)
 {
     int number = 0;
 
     do {
-        if (sigwait(signals, &number) != 0)
+        if (sigwait(&serving->signals, &number) != 0)
             number = 0;
-    } while (number == 0 || (number == SIGHUP && !settings_are_good(argv)));
+    } while (number == 0 || (number == SIGHUP && !settings_are_good(serving)));
     log_info("stopping", KV("signal", number));
     return number;
 }
@@ -125,14 +135,38 @@ static void say_ready(const struct config *config, const char *url, int port)
     (void)fflush(stdout);
 }
 
+/* An integration token can name a launcher that the settings don't. */
+static int check_launchers(const struct service *service, const struct serving *serving,
+                           struct err *err)
+{
+    scoped_str names = NULL;
+
+    if (!confine_forbids_programs(&serving->confinement)
+        || !service_has_launcher(service, "process", &names))
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "an integration token names the launcher `process`, which starts programs: "
+                   "the setting `launchers` has to name it as well (or `confine` be off)");
+}
+
+/* Not by kill, which a confined process may not call. */
+static void stop_serving(void *ctx)
+{
+    const pthread_t *main_thread = ctx;
+
+    /* Blocked in every thread, so that it ends none of them: wait_for_signal takes it. */
+    // NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread,cert-pos44-c)
+    (void)pthread_kill(*main_thread, SIGTERM);
+}
+
 /* What is opened here is closed in reverse by scope. */
-static int serve(const struct config *config, const sigset_t *signals, char *const *argv,
-                 bool *out_again)
+static int serve(const struct config *config, const struct serving *serving, bool *out_again)
 {
     struct err err = {0};
     struct net_options net_options = {
         .user_agent = "dispatchd/" DISPATCH_VERSION, .ca_file = config->ca_file, .proxy = ""};
     struct app app = {.config = config, .started_ms = clock_wall_ms()};
+    pthread_t main_thread = pthread_self();
 
     scoped(store_lock) lock = store_lock_take(config->database, LOCK_WAIT_MS, &err);
     if (!lock)
@@ -140,6 +174,7 @@ static int serve(const struct config *config, const sigset_t *signals, char *con
     scoped(db) db = db_open(config->database, &err);
     if (!db)
         return command_quit("database", &err);
+    db_watch_damage(db, stop_serving, &main_thread);
     scoped(token_store) tokens = token_store_open(db, &err);
     if (!tokens)
         return command_quit("database", &err);
@@ -173,7 +208,7 @@ static int serve(const struct config *config, const sigset_t *signals, char *con
                                               .deliveries = deliveries,
                                               .vault = vault};
     scoped(service) service = service_new(&service_options, &err);
-    if (!service)
+    if (!service || check_launchers(service, serving, &err) < 0)
         return command_quit("service", &err);
     app.db = db;
     app.tokens = tokens;
@@ -202,20 +237,28 @@ static int serve(const struct config *config, const sigset_t *signals, char *con
     if (service_start(service, url, &err) < 0 || deliveries_start(deliveries, &err) < 0)
         return command_quit("service", &err);
     say_ready(config, url, httpd_port(httpd));
-    *out_again = wait_for_signal(signals, argv) == SIGHUP;
+    start_pages_give_back();
+    *out_again = wait_for_signal(serving) == SIGHUP;
     log_info("stopped", KV("cut_off", httpd_stop(httpd, STOP_GRACE_MS)));
+    if (db_is_damaged(db)) {
+        (void)err_set(&err, ERR_INTERNAL, "%s is corrupt: restore a backup", config->database);
+        return command_quit("database", &err);
+    }
     return 0;
 }
 
-static int load_and_serve(struct config *config, char *const *argv, const sigset_t *signals,
-                          bool *out_again)
+static int load_and_serve(struct config *config, struct serving *serving, bool *out_again)
 {
     struct err err = {0};
 
-    if (config_load(config, argv, &err) < 0)
+    if (config_load(config, serving->argv, &err) < 0)
         return command_quit("configuration", &err);
     log_set_level(config->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    return serve(config, signals, argv, out_again);
+    if (confine_enter(&serving->confinement, config, &err) < 0)
+        return command_quit("confine", &err);
+    log_writer_start(); /* a thread, which has to be as confined as we are */
+    confine_say(&serving->confinement);
+    return serve(config, serving, out_again);
 }
 
 /*
@@ -223,7 +266,7 @@ static int load_and_serve(struct config *config, char *const *argv, const sigset
  * to change, and a restart loses nothing. What can be read may still not work (a launcher that
  * there isn't, a port in use): then those that did work serve on.
  */
-static int serve_until_stopped(char *const *argv, const sigset_t *signals)
+static int serve_until_stopped(struct serving *serving)
 {
     scoped_config worked = {0};
     bool again = false;
@@ -233,11 +276,11 @@ static int serve_until_stopped(char *const *argv, const sigset_t *signals)
         scoped_config fresh = {0};
 
         again = false;
-        code = load_and_serve(&fresh, argv, signals, &again);
+        code = load_and_serve(&fresh, serving, &again);
         if (code != 0 && !first) {
             log_error("the new settings don't work, going on with the old");
             log_set_level(worked.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-            code = serve(&worked, signals, argv, &again);
+            code = serve(&worked, serving, &again);
         } else if (again) {
             config_done(&worked);
             worked = fresh;
@@ -248,26 +291,28 @@ static int serve_until_stopped(char *const *argv, const sigset_t *signals)
     }
 }
 
-/* glibc would give each worker an arena that keeps what the largest body took. */
+/* glibc would give each worker an arena that keeps what the largest body took. What a batch of
+ * requests took is soon taken again: giving it back at once costs a system call and page
+ * faults. */
 #define MALLOC_ARENAS 4
 #define MALLOC_MMAP_FROM_BYTES (128 * 1024)
+#define MALLOC_KEPT_BYTES (1024 * 1024)
 
 static void keep_little_memory(void)
 {
     (void)mallopt(M_ARENA_MAX, MALLOC_ARENAS);
     (void)mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP_FROM_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, MALLOC_KEPT_BYTES);
 }
 
 int command_serve(char *const *argv)
 {
-    sigset_t signals = block_signals();
+    struct serving serving = {.argv = argv, .signals = block_signals()};
     int code;
 
     keep_little_memory();
-    log_writer_start();
-    /* A local agent runs as our user: our environment and memory are closed to it. */
-    (void)prctl(PR_SET_DUMPABLE, 0);
-    code = serve_until_stopped(argv, &signals);
+    code = serve_until_stopped(&serving);
+    confinement_done(&serving.confinement);
     log_writer_stop();
     return code;
 }

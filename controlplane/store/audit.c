@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "store/conn.h"
 
 #define VERIFY_ROWS 1000 /* of one read */
 /* Clocks are set back by a little now and then. */
@@ -65,21 +66,24 @@ int audit_append(struct db_conn *conn, const struct audit_source *source, const 
         .request_id = by->request_id,
         .detail = detail,
     };
-    uint8_t before[SHA256_SIZE];
 
-    if (load_last(conn, &entry.number, before, err) < 0)
+    if (!conn->audit_known && load_last(conn, &conn->audit_number, conn->audit_hash, err) < 0)
         return -1;
-    entry.number++;
-    audit_entry_hash(&entry, before, entry.hash);
-    return db_exec(conn, err,
-                   "INSERT INTO audit (" AUDIT_COLUMNS ")"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                   B(entry.number), B(entry.at_ms), B(entry.actor), B(entry.action),
-                   B(entry.target), B(entry.address), B(entry.request_id), B(entry.detail),
-                   B_BLOB(entry.hash, sizeof(entry.hash)))
-                   < 0
-               ? -1
-               : 0;
+    conn->audit_known = false; /* until the entry is there */
+    entry.number = conn->audit_number + 1;
+    audit_entry_hash(&entry, conn->audit_hash, entry.hash);
+    if (db_exec(conn, err,
+                "INSERT INTO audit (" AUDIT_COLUMNS ")"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                B(entry.number), B(entry.at_ms), B(entry.actor), B(entry.action),
+                B(entry.target), B(entry.address), B(entry.request_id), B(entry.detail),
+                B_BLOB(entry.hash, sizeof(entry.hash)))
+        < 0)
+        return -1;
+    conn->audit_known = true;
+    conn->audit_number = entry.number;
+    memcpy(conn->audit_hash, entry.hash, sizeof(entry.hash));
+    return 0;
 }
 
 int audit_append_run(struct db_conn *conn, const struct audit_source *source,

@@ -19,6 +19,7 @@ struct db {
     struct writer *writer;
     char *directory; /* of a ":memory:" database, to be removed; else NULL */
     char *path;
+    struct db_damage damage;
 
     pthread_mutex_t lock; /* over the idle readers */
     pthread_cond_t returned;
@@ -64,6 +65,7 @@ static int open_writer(struct db *db, struct err *err)
         return err_wrap(err, "opening the database %s", db->path);
     if (db_migrate(conn, migrations, n_migrations, err) < 0)
         return err_wrap(err, "the database %s", db->path);
+    conn->damage = &db->damage;
     db->writer = writer_start(TAKE(conn), err);
     return db->writer ? 0 : -1;
 }
@@ -75,6 +77,7 @@ static int open_readers(struct db *db, struct err *err)
 
         if (!conn)
             return err_wrap(err, "opening the database %s", db->path);
+        conn->damage = &db->damage;
         db->idle[db->n_idle++] = conn;
     }
     return 0;
@@ -126,14 +129,36 @@ void db_free(struct db *db)
 
 /* --- Writing ------------------------------------------------------------------------------ */
 
+void db_watch_damage(struct db *db, void (*heard)(void *ctx), void *ctx)
+{
+    db->damage.ctx = ctx;
+    db->damage.heard = heard;
+}
+
+bool db_is_damaged(struct db *db)
+{
+    return atomic_load(&db->damage.found);
+}
+
+static int check_damage(struct db *db, struct err *err)
+{
+    if (!db_is_damaged(db))
+        return 0;
+    return err_set_code(err, ERR_UNAVAILABLE, "database_corrupt", "the database is corrupt");
+}
+
 int db_write(struct db *db, db_write_fn write, void *ctx, struct err *err)
 {
+    if (check_damage(db, err) < 0)
+        return -1;
     return writer_run(db->writer, write, ctx, err);
 }
 
 int db_write_later(struct db *db, db_write_fn write, void *ctx,
                    void (*done)(void *ctx, const struct err *err), struct err *err)
 {
+    if (check_damage(db, err) < 0)
+        return -1;
     return writer_queue(db->writer, write, ctx, done, err);
 }
 
@@ -174,42 +199,47 @@ static void return_reader(struct db *db, struct db_conn *conn)
     (void)pthread_mutex_unlock(&db->lock);
 }
 
+/* Ends a reader's transaction whatever happened in it. */
+static void end_read(struct db_conn *conn)
+{
+    struct err ignored;
+
+    if (!sqlite3_get_autocommit(conn->raw) && db_exec(conn, &ignored, "ROLLBACK") < 0)
+        log_warn("ending a read failed, the next one will", KV("error", ignored.text));
+}
+
 /* One transaction, so that all its statements see the same moment. */
 static int read_with(struct db_conn *conn, db_read_fn read, void *ctx, struct err *err)
 {
-    struct err ignored;
     int result;
 
+    end_read(conn); /* one that couldn't be ended */
     if (db_exec(conn, err, "BEGIN") < 0)
         return -1;
     result = read(conn, ctx, err);
-    /* Ends a reader's transaction whatever happened in it. */
-    if (db_exec(conn, &ignored, "ROLLBACK") < 0)
-        log_warn("ending a read failed, ignoring", KV("error", ignored.text));
+    end_read(conn);
     return result;
 }
 
 int db_read(struct db *db, db_read_fn read, void *ctx, struct err *err)
 {
-    struct db_conn *conn = borrow_reader(db);
-    int result = read_with(conn, read, ctx, err);
+    struct db_conn *conn;
+    int result;
 
+    if (check_damage(db, err) < 0)
+        return -1;
+    conn = borrow_reader(db);
+    result = read_with(conn, read, ctx, err);
     return_reader(db, conn);
     return result;
 }
 
 static int check_integrity(struct db_conn *conn, void *ctx, struct err *err)
 {
-    scoped(stmt) stmt = db_query(conn, err, "PRAGMA integrity_check(1)");
-    int row = stmt ? stmt_step(stmt, err) : -1;
-
     (void)ctx;
-    if (row < 0)
-        return -1;
-    if (row == 1 && stmt_text(stmt, 0) && strcmp(stmt_text(stmt, 0), "ok") == 0)
-        return 0;
-    return err_set(err, ERR_INTERNAL, "the database is corrupt: %s",
-                   row == 1 ? stmt_text(stmt, 0) : "no answer");
+    if (db_conn_check(conn, "PRAGMA integrity_check(1)", err) < 0)
+        return err_wrap(err, "the database is corrupt");
+    return 0;
 }
 
 int db_check(struct db *db, struct err *err)

@@ -64,6 +64,14 @@ int db_read(struct db *db, db_read_fn read, void *ctx, struct err *err) CHECKED;
 void db_watch(struct db *db, void (*heard)(void *ctx), void *ctx);
 void db_announce(struct db_conn *conn);
 
+/*
+ * A page or a row turned out to be damaged: from then on every read and write is refused with
+ * ERR_UNAVAILABLE (code "database_corrupt"), since no answer could be believed. `heard` is told
+ * once, on the thread that found it; set it before anybody uses the database.
+ */
+void db_watch_damage(struct db *db, void (*heard)(void *ctx), void *ctx);
+bool db_is_damaged(struct db *db);
+
 /* PRAGMA integrity_check, for tests and start-up checks. */
 int db_check(struct db *db, struct err *err) CHECKED;
 
@@ -130,6 +138,8 @@ int64_t stmt_int(const struct stmt *stmt, int column);     /* 0 for NULL */
 const char *stmt_text(const struct stmt *stmt,
                       int column); /* borrowed until the next step; NULL */
 char *stmt_text_copy(const struct stmt *stmt, int column) CHECKED; /* the caller's; NULL */
+/* False when the column is a text that isn't UTF-8. */
+bool stmt_is_sound(const struct stmt *stmt, int column);
 /* Copies exactly `size` bytes; false (and zeroes) when the column isn't a blob of that size. */
 bool stmt_blob(const struct stmt *stmt, int column, void *out, size_t size);
 /* Borrowed until the next step; NULL and 0 when the column isn't a blob. */

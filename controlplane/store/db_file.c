@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "store/conn.h"
+#include "store/wal_file.h"
 
 /*
  * A closed database has no WAL, or an empty one; then the file is looked at as immutable, so
@@ -18,9 +19,10 @@
  */
 #define HEADER_SIZE 100
 #define MAGIC "SQLite format 3"
-/* quick_check reads everything, so after a clean end it is for small files only. */
+/* Either check reads everything, so after a clean end they are for small files only; and of
+ * large ones integrity_check, which also holds rows and indexes against each other, takes too
+ * long. */
 #define CHECK_ALWAYS_BELOW_BYTES (64LL * 1024 * 1024)
-#define APPLICATION_ID 0x44535054 /* as in migrations/0001_runs.sql */
 
 struct look {
     const char *path;
@@ -101,50 +103,34 @@ static int check_header(const struct look *look, struct err *err)
     return 0;
 }
 
-static int read_number(struct db_conn *conn, const char *sql, int64_t *out, struct err *err)
-{
-    scoped(stmt) stmt = db_prepare(conn, err, sql, (const struct bind[]){{0}}, 1);
-    int row = stmt ? stmt_step(stmt, err) : -1;
-
-    if (row < 0)
-        return -1;
-    *out = stmt_int(stmt, 0);
-    return 0;
-}
-
 static int check_version(const struct look *look, struct db_conn *conn, struct err *err)
 {
     int64_t version;
     int64_t application;
     int64_t tables;
 
-    if (read_number(conn, "PRAGMA user_version", &version, err) < 0
-        || read_number(conn, "PRAGMA application_id", &application, err) < 0
-        || read_number(conn, "SELECT count(*) FROM sqlite_schema", &tables, err) < 0)
+    if (db_conn_number(conn, "PRAGMA user_version", &version, err) < 0
+        || db_conn_number(conn, "PRAGMA application_id", &application, err) < 0
+        || db_conn_number(conn, "SELECT count(*) FROM sqlite_schema", &tables, err) < 0)
         return -1;
     if (version > look->newest_version)
-        return err_set_code(err, ERR_CONFLICT, "database_newer",
-                            "the database is of a newer version (%lld, this program knows %d)",
-                            (long long)version, look->newest_version);
-    if (application != APPLICATION_ID && (version || tables))
+        return err_set_code(
+            err, ERR_CONFLICT, "database_newer",
+            "the database %s is of a newer version (%lld, this program knows %d)", look->path,
+            (long long)version, look->newest_version);
+    if (application != DB_APPLICATION_ID && (version || tables))
         return refuse(err, look->path, "belongs to another program");
     return 0;
 }
 
 static int check_pages(const struct look *look, struct db_conn *conn, struct err *err)
 {
-    scoped(stmt) stmt = NULL;
-    int row;
-
     if (!look->has_wal && look->size >= CHECK_ALWAYS_BELOW_BYTES)
         return 0;
-    stmt = db_query(conn, err, "PRAGMA quick_check(1)");
-    row = stmt ? stmt_step(stmt, err) : -1;
-    if (row < 0)
-        return -1;
-    if (row == 1 && stmt_text(stmt, 0) && strcmp(stmt_text(stmt, 0), "ok") == 0)
-        return 0;
-    return err_set(err, ERR_INTERNAL, "%s", row == 1 ? stmt_text(stmt, 0) : "no answer");
+    return db_conn_check(conn,
+                         look->size < CHECK_ALWAYS_BELOW_BYTES ? "PRAGMA integrity_check(1)"
+                                                               : "PRAGMA quick_check(1)",
+                         err);
 }
 
 /* "file:" and the path, with what means something in a URI escaped. */
@@ -192,6 +178,21 @@ static int check_inside(const struct look *look, struct err *err)
     return result;
 }
 
+int db_file_check(const char *path, int newest_version, struct err *err)
+{
+    struct look look = {.path = path, .newest_version = newest_version};
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return denied(err, errno, path);
+    if (!S_ISREG(st.st_mode))
+        return refuse(err, path, "is not a file");
+    look.size = st.st_size;
+    if (check_header(&look, err) < 0)
+        return -1;
+    return check_inside(&look, err);
+}
+
 int db_file_prepare(const char *path, int newest_version, struct err *err)
 {
     scoped_str wal = xasprintf("%s-wal", path);
@@ -213,7 +214,7 @@ int db_file_prepare(const char *path, int newest_version, struct err *err)
     look.size = st.st_size;
     if (look.size == 0)
         return look.has_wal ? refuse(err, path, "is empty, but its write-ahead log is not") : 0;
-    if (check_header(&look, err) < 0)
+    if (check_header(&look, err) < 0 || (look.has_wal && wal_file_check(path, wal, err) < 0))
         return -1;
     return check_inside(&look, err);
 }

@@ -11,4 +11,10 @@
  * `newest_version`), ERR_DENIED.
  */
 int db_file_prepare(const char *path, int newest_version, struct err *err) CHECKED;
+
+/* The same looks at a file that has to be there already, without a log beside it; nothing is
+ * made. ERR_NOT_FOUND. */
+int db_file_check(const char *path, int newest_version, struct err *err) CHECKED;
+
+#define DB_APPLICATION_ID 0x44535054 /* as in migrations/0001_runs.sql */
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "store/delivery_row.h"
+#include "store/prune_slice.h"
 
 /* The line of deliveries from the first call to the end, and what people ask of it.
  * delivery_outbox.c has how they come into it. */
@@ -328,23 +329,44 @@ int delivery_store_count_pending(struct db *db, int64_t *out, struct err *err)
     return db_read(db, count_read, out, err);
 }
 
+#define PRUNED_PER_STEP 10
+
 struct prune {
     int64_t before_ms;
-    int limit;
+    int64_t limit;
     int64_t deleted;
+    bool over; /* there are no more, or enough have gone */
 };
 
 /* One can't have ended before it was made, so newer keys aren't looked at. */
-static int prune_write(struct db_conn *conn, void *ctx, struct err *err)
+static int prune_step(struct db_conn *conn, struct prune *prune, struct err *err)
 {
-    struct prune *prune = ctx;
-
-    prune->deleted =
+    int64_t left = prune->limit - prune->deleted;
+    int64_t wanted = left < PRUNED_PER_STEP ? left : PRUNED_PER_STEP;
+    int64_t deleted =
         db_exec(conn, err,
                 "DELETE FROM delivery WHERE key IN (SELECT key FROM delivery"
                 " WHERE key < ?1 AND ended_ms < ?2 ORDER BY key LIMIT ?3)",
-                B(id_first_key(prune->before_ms)), B(prune->before_ms), B(prune->limit));
-    return prune->deleted < 0 ? -1 : 0;
+                B(id_first_key(prune->before_ms)), B(prune->before_ms), B(wanted));
+
+    if (deleted < 0)
+        return -1;
+    prune->deleted += deleted;
+    prune->over = deleted < wanted || prune->deleted == prune->limit;
+    return 0;
+}
+
+static int prune_write(struct db_conn *conn, void *ctx, struct err *err)
+{
+    struct prune *prune = ctx;
+    struct prune_slice slice = prune_slice_begin();
+    int result;
+
+    do
+        result = prune_step(conn, prune, err);
+    while (result == 0 && !prune->over && !prune_slice_is_over(&slice));
+    prune_slice_end(&slice);
+    return result;
 }
 
 int delivery_store_prune(struct db *db, int64_t before_ms, int limit, int64_t *out,
@@ -352,8 +374,9 @@ int delivery_store_prune(struct db *db, int64_t before_ms, int limit, int64_t *o
 {
     struct prune prune = {.before_ms = before_ms, .limit = limit};
 
-    if (db_write(db, prune_write, &prune, err) < 0)
-        return -1;
+    while (!prune.over)
+        if (db_write(db, prune_write, &prune, err) < 0)
+            return -1;
     *out = prune.deleted;
     return 0;
 }

@@ -19,9 +19,9 @@ struct store_lock {
     int fd; /* -1 for ":memory:", which nobody else can open */
 };
 
-static int make_directories(const char *path, struct err *err)
+int store_lock_make_folder(const char *database, struct err *err)
 {
-    scoped_str part = xstrdup(path);
+    scoped_str part = xstrdup(database);
 
     for (char *at = strchr(part + 1, '/'); at; at = strchr(at + 1, '/')) {
         *at = '\0';
@@ -43,6 +43,8 @@ static char *lock_path(const char *database, struct err *err)
 
     if (real)
         return xasprintf("%s.lock", real);
+    if (errno == ENOMEM) /* a link isn't to be taken for the file */
+        out_of_memory();
     directory = realpath(dirname(copy), NULL);
     if (!directory) {
         (void)err_set_errno(err, errno, "%s", database);
@@ -92,7 +94,7 @@ static int take(const char *database, int wait_ms, struct err *err)
     scoped_str path = NULL;
     scoped_fd fd = -1;
 
-    if (make_directories(database, err) < 0)
+    if (store_lock_make_folder(database, err) < 0)
         return -1;
     path = lock_path(database, err);
     if (!path)

@@ -10,6 +10,9 @@
  */
 struct store_lock;
 
+/* Makes the directories above the database that are missing. */
+int store_lock_make_folder(const char *database, struct err *err) CHECKED;
+
 /* ERR_CONFLICT when another process holds it (naming its pid) for longer than `wait_ms`;
  * ERR_DENIED or ERR_INTERNAL when the file can't be made. Missing directories are created. */
 struct store_lock *store_lock_take(const char *database, int wait_ms, struct err *err) CHECKED;

@@ -66,9 +66,18 @@ static int collect(struct db_conn *conn, struct stmt *taken, struct question *qu
     AND_OF("16", "failed", from, more no_wait)                                                 \
     AND_OF("32", "stopped", from, more no_wait)
 #define OF_OWNER OF_STATUSES("run INDEXED BY run_by_owner", " AND owner = ?4", "")
-/* The dispatch path writes no index for those of no owner: where they are few, this passes over
- * the others on its way down. */
-#define OF_NOBODY OF_STATUSES("run", " AND owner IS NULL", NO_WAIT)
+/* Those of no owner have an index of their own once they have ended. The others are few: it
+ * passes over who else waits or runs. */
+#define SHARED " AND owner IS NULL"
+#define ENDED "run INDEXED BY run_ended_shared"
+#define SHARED_ENDED SHARED " AND ended_ms IS NOT NULL"
+#define OF_NOBODY                                                                              \
+    NEWEST_OF("1", "pending", "run INDEXED BY run_by_status", SHARED)                          \
+    AND_OF("2", "launching", "run INDEXED BY run_by_status", SHARED NO_WAIT)                   \
+    AND_OF("4", "running", "run INDEXED BY run_by_status", SHARED NO_WAIT)                     \
+    AND_OF("8", "completed", ENDED, SHARED_ENDED)                                              \
+    AND_OF("16", "failed", ENDED, SHARED_ENDED)                                                \
+    AND_OF("32", "stopped", ENDED, SHARED_ENDED)
 #define NEWEST_FIRST " ORDER BY key DESC LIMIT ?2"
 /* clang-format on */
 
@@ -91,12 +100,6 @@ static struct stmt *keys_of_some(struct db_conn *conn, const struct run_filter *
     if (!filter->shared)
         return db_query(conn, err, OF_OWNER NEWEST_FIRST, B(before), B(limit),
                         bind_int(statuses), B(filter->owner));
-    if (statuses == ALL_STATUSES)
-        return db_query(conn, err,
-                        "SELECT key FROM (SELECT key FROM run WHERE owner IS NULL"
-                        " AND key < ?1 ORDER BY key DESC LIMIT ?2)"
-                        " UNION ALL " OF_OWNER NEWEST_FIRST,
-                        B(before), B(limit), bind_int(statuses), B(filter->owner));
     return db_query(conn, err, OF_NOBODY " UNION ALL " OF_OWNER NEWEST_FIRST, B(before),
                     B(limit), bind_int(statuses), B(filter->owner));
 }

@@ -175,7 +175,8 @@ static int requeue_write(struct db_conn *conn, void *ctx, struct err *err)
                               B(move->text), B(move->flag), B(move->launcher));
 
     if (changed > 0)
-        return journal_add_move(conn, move->id, RUN_PENDING, clock_wall_ms(), move->text, err);
+        return journal_add_move(conn, move->id, RUN_PENDING, clock_steady_ms(), move->text,
+                                err);
     return changed < 0 ? -1 : refuse_move(conn, move->id, err);
 }
 
@@ -210,6 +211,27 @@ int run_store_requeue_for(struct db *db, struct id id, int attempt, const char *
 
 /* --- Running ------------------------------------------------------------------------------ */
 
+static int note_claim(struct db_conn *conn, const struct move *move, struct err *err)
+{
+    char detail[32];
+
+    (void)snprintf(detail, sizeof(detail), "attempt %d", move->attempt);
+    return audit_append_run(conn, move->source, "run.claim", move->id, detail, err);
+}
+
+/* 1: it is now. Of a run that was adopted (run_adopt.c) nobody knows whose it is. */
+static int claim_adopted(struct db_conn *conn, const struct move *move, struct err *err)
+{
+    int64_t changed = db_exec(conn, err,
+                              "UPDATE run SET runner_id = ?2 WHERE key = ?1"
+                              " AND status = 'running' AND runner_id IS NULL",
+                              B(move->id.key), B(move->text));
+
+    if (changed <= 0)
+        return (int)changed;
+    return note_claim(conn, move, err) < 0 ? -1 : 1;
+}
+
 /* 1: the run is this runner's already. */
 static int is_claimed_by(struct db_conn *conn, const struct move *move, struct err *err)
 {
@@ -231,17 +253,11 @@ static int refuse_claim(struct db_conn *conn, const struct move *move, struct er
     if (!is_current(&state, move->attempt))
         return stale_attempt(&state, err);
     mine = is_claimed_by(conn, move, err);
+    if (mine == 0)
+        mine = claim_adopted(conn, move, err);
     if (mine != 0)
         return mine < 0 ? -1 : 0;
     return err_set_code(err, ERR_CONFLICT, "claimed", "another runner has the run");
-}
-
-static int note_claim(struct db_conn *conn, const struct move *move, struct err *err)
-{
-    char detail[32];
-
-    (void)snprintf(detail, sizeof(detail), "attempt %d", move->attempt);
-    return audit_append_run(conn, move->source, "run.claim", move->id, detail, err);
 }
 
 static int claim_write(struct db_conn *conn, void *ctx, struct err *err)

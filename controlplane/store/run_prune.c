@@ -3,26 +3,26 @@
 
 #include "base/alloc.h"
 #include "store/journal.h"
+#include "store/prune_slice.h"
 #include "store/run_details.h"
 #include "store/run_row.h"
 
 /*
- * Forgetting old runs. The work is cut into transactions of a few milliseconds each, so that
- * nobody's dispatch waits behind it: runs a handful at a time, long event lists in slices. A
- * run's events go before the run, so that an interruption leaves nothing that has no owner.
+ * Forgetting old runs. The work is cut into transactions (prune_slice.h) of steps: a few
+ * events, a run, a few idempotency keys. A run's events go before the run, so that an
+ * interruption leaves nothing that has no owner.
  */
 #define RUNS_PER_COMMIT 64
-#define EVENTS_PER_COMMIT 2000
-#define KEYS_PER_COMMIT 1000
+#define EVENTS_PER_STEP 50
+#define KEYS_PER_STEP 50
 #define IDEMPOTENCY_KEPT_MS (24LL * 3600 * 1000)
 
 struct prune {
     struct run_page page;
-    size_t first; /* of the runs that the next commit takes */
-    size_t end;
+    size_t next; /* of the runs that are to go */
     int64_t before_ms;
     int64_t now_ms;
-    int64_t deleted;
+    bool keys_left;
     int limit;
 };
 
@@ -50,67 +50,81 @@ static int find_read(struct db_conn *conn, void *ctx, struct err *err)
     return row;
 }
 
-/* One slice of the events of the runs at hand. */
-static int events_write(struct db_conn *conn, void *ctx, struct err *err)
+/* 1 when the run has no more events, 0 when there may be some. */
+static int delete_events(struct db_conn *conn, int64_t run, struct err *err)
 {
-    struct prune *prune = ctx;
-    int64_t left = EVENTS_PER_COMMIT;
+    int64_t deleted = db_exec(conn, err,
+                              "DELETE FROM event WHERE (run, attempt, seq) IN"
+                              " (SELECT run, attempt, seq FROM event WHERE run = ?1 LIMIT ?2)",
+                              B(run), B(EVENTS_PER_STEP));
 
-    prune->deleted = 0;
+    return deleted < 0 ? -1 : deleted < EVENTS_PER_STEP;
+}
+
+static int delete_run(struct db_conn *conn, int64_t key, struct err *err)
+{
+    if (db_exec(conn, err, "DELETE FROM run WHERE key = ?1", B(key)) < 0
+        || db_exec(conn, err, "DELETE FROM run_input WHERE key = ?1", B(key)) < 0
+        || run_details_delete(conn, key, err) < 0)
+        return -1;
+    return db_exec(conn, err, "UPDATE pruned SET newest_key = ?1 WHERE newest_key < ?1", B(key))
+                   < 0
+               ? -1
+               : 0;
+}
+
+static int delete_runs(struct db_conn *conn, struct prune *prune,
+                       const struct prune_slice *slice, struct err *err)
+{
+    size_t end = prune->next + RUNS_PER_COMMIT;
+
+    if (end > prune->page.n_runs)
+        end = prune->page.n_runs;
     if (journal_keep_numbers(conn, err) < 0)
         return -1;
-    for (size_t i = prune->first; i < prune->end && left > 0; i++) {
-        int64_t changed =
-            db_exec(conn, err,
-                    "DELETE FROM event WHERE (run, attempt, seq) IN"
-                    " (SELECT run, attempt, seq FROM event WHERE run = ?1 LIMIT ?2)",
-                    B(prune->page.runs[i]->id.key), B(left));
+    do {
+        int64_t key = prune->page.runs[prune->next]->id.key;
+        int is_bare = delete_events(conn, key, err);
 
-        if (changed < 0)
+        if (is_bare < 0 || (is_bare && delete_run(conn, key, err) < 0))
             return -1;
-        prune->deleted += changed;
-        left -= changed;
-    }
+        prune->next += (size_t)is_bare;
+    } while (prune->next < end && !prune_slice_is_over(slice));
     return 0;
 }
 
 static int runs_write(struct db_conn *conn, void *ctx, struct err *err)
 {
-    const struct prune *prune = ctx;
+    struct prune_slice slice = prune_slice_begin();
+    int result = delete_runs(conn, ctx, &slice, err);
 
-    for (size_t i = prune->first; i < prune->end; i++) {
-        int64_t key = prune->page.runs[i]->id.key;
-
-        if (db_exec(conn, err, "DELETE FROM run WHERE key = ?1", B(key)) < 0
-            || db_exec(conn, err, "DELETE FROM run_input WHERE key = ?1", B(key)) < 0
-            || run_details_delete(conn, key, err) < 0
-            || db_exec(conn, err, "UPDATE pruned SET newest_key = ?1 WHERE newest_key < ?1",
-                       B(key))
-                   < 0)
-            return -1;
-    }
-    return 0;
+    prune_slice_end(&slice);
+    return result;
 }
 
 /* The oldest keys stand first: only those are looked at. */
+static int delete_keys(struct db_conn *conn, struct prune *prune, struct err *err)
+{
+    int64_t deleted = db_exec(conn, err,
+                              "DELETE FROM idempotency WHERE created_ms <= ?1 AND number IN"
+                              " (SELECT number FROM idempotency ORDER BY number LIMIT ?2)",
+                              B(prune->now_ms - IDEMPOTENCY_KEPT_MS), B(KEYS_PER_STEP));
+
+    prune->keys_left = deleted == KEYS_PER_STEP;
+    return deleted < 0 ? -1 : 0;
+}
+
 static int keys_write(struct db_conn *conn, void *ctx, struct err *err)
 {
     struct prune *prune = ctx;
+    struct prune_slice slice = prune_slice_begin();
+    int result;
 
-    prune->deleted = db_exec(conn, err,
-                             "DELETE FROM idempotency WHERE created_ms <= ?1 AND number IN"
-                             " (SELECT number FROM idempotency ORDER BY number LIMIT ?2)",
-                             B(prune->now_ms - IDEMPOTENCY_KEPT_MS), B(KEYS_PER_COMMIT));
-    return prune->deleted < 0 ? -1 : 0;
-}
-
-static int delete_some(struct db *db, struct prune *prune, struct err *err)
-{
-    do {
-        if (db_write(db, events_write, prune, err) < 0)
-            return -1;
-    } while (prune->deleted == EVENTS_PER_COMMIT);
-    return db_write(db, runs_write, prune, err);
+    do
+        result = delete_keys(conn, prune, err);
+    while (result == 0 && prune->keys_left && !prune_slice_is_over(&slice));
+    prune_slice_end(&slice);
+    return result;
 }
 
 static int prune_all(struct db *db, struct prune *prune, struct err *err)
@@ -118,16 +132,12 @@ static int prune_all(struct db *db, struct prune *prune, struct err *err)
     do {
         if (db_write(db, keys_write, prune, err) < 0)
             return -1;
-    } while (prune->deleted == KEYS_PER_COMMIT);
+    } while (prune->keys_left);
     if (db_read(db, find_read, prune, err) < 0)
         return -1;
-    for (; prune->first < prune->page.n_runs; prune->first = prune->end) {
-        prune->end = prune->first + RUNS_PER_COMMIT;
-        if (prune->end > prune->page.n_runs)
-            prune->end = prune->page.n_runs;
-        if (delete_some(db, prune, err) < 0)
+    while (prune->next < prune->page.n_runs)
+        if (db_write(db, runs_write, prune, err) < 0)
             return -1;
-    }
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "store/conn.h"
 
 /* These two know the order of the columns; change one with the other. */
 #define RUN_COLUMNS                                                                            \
@@ -15,17 +16,28 @@
     "i.prompt, i.installation_id, i.model, i.provider, i.mode, i.base_branch, i.title, "       \
     "i.ticket_id, i.ticket_summary, i.test_command, i.retry_of, "                              \
     "r.owner, coalesce(r.priority, 500), i.requester, i.webhook_url, "                         \
-    "i.launcher"
+    "i.launcher, i.key IS NOT NULL"
 
+/* Each text of the row is as we write it. */
+static bool texts_are_sound(const struct stmt *st, int n_columns)
+{
+    for (int i = 0; i < n_columns; i++)
+        if (!stmt_is_sound(st, i))
+            return false;
+    return true;
+}
+
+/* NULL: we never wrote such a row. */
 static struct run *run_from_row(const struct stmt *st)
 {
-    struct run *run = xcalloc(1, sizeof(*run));
+    scoped(run) run = xcalloc(1, sizeof(*run));
+    const char *failure;
     int at = 0;
 
     run->id.key = stmt_int(st, at++);
     run->id.tail = stmt_int(st, at++);
-    /* A name from a newer schema can't be here: such a database is refused. */
-    (void)run_status_parse(stmt_text(st, at++), &run->status);
+    if (!id_is_whole(run->id) || !run_status_parse(stmt_text(st, at++), &run->status))
+        return NULL;
     run->attempt = (int)stmt_int(st, at++);
     run->token_id = stmt_int(st, at++);
     run->not_before_ms = stmt_int(st, at++);
@@ -44,7 +56,9 @@ static struct run *run_from_row(const struct stmt *st)
     run->draft = stmt_int(st, at++) != 0;
     run->partial = stmt_int(st, at++) != 0;
     run->launch_failures = (int)stmt_int(st, at++);
-    (void)failure_code_parse(stmt_text(st, at++), &run->error_code);
+    failure = stmt_text(st, at++);
+    if (failure && !failure_code_parse(failure, &run->error_code))
+        return NULL;
     run->error = stmt_text_copy(st, at++);
     run->pr_url = stmt_text_copy(st, at++);
     run->branch_name = stmt_text_copy(st, at++);
@@ -66,7 +80,9 @@ static struct run *run_from_row(const struct stmt *st)
     run->requester = stmt_text_copy(st, at++);
     run->webhook_url = stmt_text_copy(st, at++);
     run->wanted_launcher = stmt_text_copy(st, at++);
-    return run;
+    if (!texts_are_sound(st, at) || !stmt_int(st, at))
+        return NULL;
+    return TAKE(run);
 }
 
 int run_row_missing(struct id id, struct err *err)
@@ -88,7 +104,13 @@ struct run *run_row_load(struct db_conn *conn, int64_t key, struct err *err)
 
     if (row == 0)
         err_set(err, ERR_NOT_FOUND, "there is no such run");
-    return row == 1 ? run_from_row(st) : NULL;
+    if (row != 1)
+        return NULL;
+    struct run *run = run_from_row(st);
+
+    if (!run)
+        (void)db_conn_damaged(conn, "a run's row is not as it was written", err);
+    return run;
 }
 
 /* The usual one takes no room. */

@@ -56,7 +56,7 @@ int run_store_insert(struct db_conn *conn, const struct run *run,
                      struct err *err)
 {
     bool has_key = idempotency && idempotency->token_id && idempotency->key;
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_steady_ms();
 
     *out_existing = (struct id){0};
     if (has_key) {

@@ -128,6 +128,22 @@ int run_store_claim(struct db *db, struct id id, int attempt, const char *runner
                     int64_t now_ms, int64_t deadline_ms, const struct audit_source *source,
                     struct err *err) CHECKED;
 
+/* A restored database has the run as `seen`, and its job of that attempt was found: `to` is
+ * launching, or running for whichever runner claims it first or has done so before.
+ * ERR_CONFLICT when the run isn't as seen. */
+struct run_adoption {
+    const struct run *seen;
+    enum run_status to;
+    int attempt;
+    const char *launcher;
+    const char *job_ref;
+    const uint8_t *token_hash;
+    int64_t now_ms;
+    int64_t deadline_ms;
+};
+int run_store_adopt(struct db *db, const struct run_adoption *adoption,
+                    struct err *err) CHECKED;
+
 /* The runner lives. *out_stop: it should end the run. Conflicts as for claims, except that
  * an ended run answers stop = true. */
 int run_store_heartbeat(struct db *db, struct id id, int attempt, int64_t now_ms,

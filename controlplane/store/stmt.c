@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 #include "store/conn.h"
 
 /* Past this the probing gets long, and there is a leak of literals to look for. */
@@ -137,14 +138,44 @@ int64_t stmt_int(const struct stmt *stmt, int column)
     return sqlite3_column_int64(stmt->raw, column);
 }
 
+/* A value that there was no memory for reads as NULL, which would be a false answer. */
+static void check_memory(const struct stmt *stmt)
+{
+    if (sqlite3_errcode(stmt->conn->raw) == SQLITE_NOMEM)
+        out_of_memory();
+}
+
 const char *stmt_text(const struct stmt *stmt, int column)
 {
-    return (const char *)sqlite3_column_text(stmt->raw, column);
+    const char *text = (const char *)sqlite3_column_text(stmt->raw, column);
+
+    if (!text)
+        check_memory(stmt);
+    return text;
 }
 
 char *stmt_text_copy(const struct stmt *stmt, int column)
 {
     return xstrdup(stmt_text(stmt, column));
+}
+
+bool stmt_is_sound(const struct stmt *stmt, int column)
+{
+    const char *text;
+    size_t size;
+
+    if (sqlite3_column_type(stmt->raw, column) != SQLITE_TEXT)
+        return true;
+    text = (const char *)sqlite3_column_text(stmt->raw, column);
+    size = (size_t)sqlite3_column_bytes(stmt->raw, column);
+    for (size_t at = 0; at < size;) {
+        size_t length = text[at] ? utf8_first(text + at, size - at) : 0;
+
+        if (!length)
+            return false;
+        at += length;
+    }
+    return true;
 }
 
 bool stmt_blob(const struct stmt *stmt, int column, void *out, size_t size)

@@ -108,9 +108,12 @@ static int read_file(const char *path, uint8_t out[SEAL_KEY_SIZE], struct err *e
 static int key_beside(const char *database, uint8_t out[SEAL_KEY_SIZE], struct err *err)
 {
     scoped_str real = realpath(database, NULL);
+    bool is_out = !real && errno == ENOMEM;
     scoped_str path = xasprintf("%s.key", real ? real : database);
     int found;
 
+    if (is_out) /* a link isn't to be taken for the file: it would get a key of its own */
+        out_of_memory();
     if (strcmp(database, ":memory:") == 0) {
         random_bytes(out, SEAL_KEY_SIZE);
         return 0;

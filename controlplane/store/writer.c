@@ -81,6 +81,7 @@ static void roll_back(struct db_conn *conn)
 {
     struct err ignored;
 
+    conn->audit_known = false;
     if (!sqlite3_get_autocommit(conn->raw) && db_exec(conn, &ignored, "ROLLBACK") < 0)
         log_error("rolling back failed", KV("error", ignored.text));
 }
@@ -91,6 +92,7 @@ static int run_job(struct db_conn *conn, struct job *job, struct err *err)
     if (db_exec(conn, err, "SAVEPOINT job") < 0)
         return -1;
     if (job->write(conn, job->ctx, &job->err) < 0) {
+        conn->audit_known = false;
         job->failed = true;
         if (job->err.kind == ERR_NONE)
             (void)err_set(&job->err, ERR_INTERNAL, "a write failed without saying why");
@@ -111,6 +113,7 @@ static int run_all(struct writer *writer, struct job *batch, struct err *err)
 {
     struct db_conn *conn = writer->conn;
 
+    roll_back(conn); /* what a failed rollback has left open, for want of memory */
     if (db_exec(conn, err, "BEGIN IMMEDIATE") < 0)
         return -1;
     for (struct job *job = batch; job; job = job->next)
@@ -205,13 +208,14 @@ static void checkpoint(struct writer *writer)
 {
     sqlite3 *raw = writer->conn->raw;
 
-    if (writer->wal_pages < writer->checkpoint_at_pages)
-        return;
-    if (sqlite3_wal_checkpoint_v2(raw, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL)
-        != SQLITE_OK)
-        log_warn("a checkpoint failed, will retry", KV("error", sqlite3_errmsg(raw)));
-    /* Where a reader held it up, look again after as many pages more. */
-    writer->checkpoint_at_pages = writer->wal_pages + CHECKPOINT_PAGES;
+    if (writer->wal_pages >= writer->checkpoint_at_pages) {
+        if (sqlite3_wal_checkpoint_v2(raw, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL)
+            != SQLITE_OK)
+            log_warn("a checkpoint failed, will retry", KV("error", sqlite3_errmsg(raw)));
+        /* Where a reader held it up, look again after as many pages more. */
+        writer->checkpoint_at_pages = writer->wal_pages + CHECKPOINT_PAGES;
+    }
+    /* After any write, so that housekeeping brings it down again where nobody else writes. */
     if (writer->wal_pages >= WAL_PAGES_MAX)
         truncate_wal(writer);
 }

@@ -188,3 +188,12 @@ BEGIN
     SELECT raise(ABORT, 'the audit log is append-only');
 END;
 
+CREATE TABLE backup (
+    taken_ms    INTEGER NOT NULL, -- the moment that the backup shows
+    restored_ms INTEGER,          -- NULL: this is the backup itself
+    newest_key  INTEGER,          -- of the runs in it, when it was restored
+    settled_ms  INTEGER           -- since then those runs are known to be as they are here
+) STRICT;
+
+CREATE INDEX run_ended_shared ON run (status) WHERE owner IS NULL AND ended_ms IS NOT NULL;
+

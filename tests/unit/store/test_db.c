@@ -595,6 +595,15 @@ static void test_the_wal_stays_short(void **state)
     assert_true(wal_pages(db) < 3000);
 }
 
+static void begin_long_read(struct long_read *read, pthread_t *thread)
+{
+    (void)sem_init(&read->entered, 0, 0);
+    (void)sem_init(&read->leave, 0, 0);
+    assert_int_equal(pthread_create(thread, NULL, read_long, read), 0);
+    while (sem_wait(&read->entered) < 0)
+        ;
+}
+
 static void test_the_wal_shrinks_when_a_long_reader_leaves(void **state)
 {
     scoped(db) db = open_with_notes();
@@ -603,11 +612,7 @@ static void test_the_wal_shrinks_when_a_long_reader_leaves(void **state)
     void *failed;
 
     (void)state;
-    (void)sem_init(&read.entered, 0, 0);
-    (void)sem_init(&read.leave, 0, 0);
-    assert_int_equal(pthread_create(&thread, NULL, read_long, &read), 0);
-    while (sem_wait(&read.entered) < 0)
-        ;
+    begin_long_read(&read, &thread);
     write_megabytes(db, 0, 20);
     assert_true(wal_pages(db) > 4000);
     (void)sem_post(&read.leave);
@@ -615,6 +620,57 @@ static void test_the_wal_shrinks_when_a_long_reader_leaves(void **state)
     assert_null(failed);
     write_megabytes(db, 100, 10);
     assert_true(wal_pages(db) < 3000);
+}
+
+/* Past a limit the writer waits for readers to get out, a moment at a time, and then the log
+ * is emptied: it doesn't stay as large as a burst has made it. */
+static void test_the_wal_is_emptied_once_a_reader_lets_go(void **state)
+{
+    scoped(db) db = open_with_notes();
+    struct long_read read = {.db = db};
+    pthread_t thread;
+    void *failed;
+    int round = 0;
+
+    (void)state;
+    begin_long_read(&read, &thread);
+    write_megabytes(db, 0, 72);
+    assert_true(wal_pages(db) > 16 * 1024);
+    (void)sem_post(&read.leave);
+    (void)pthread_join(thread, &failed);
+    assert_null(failed);
+    wait_until((write_megabytes(db, 1000 + 4 * round++, 4), wal_pages(db) < 3000), 60000);
+}
+
+static int change_nothing(struct db_conn *conn, void *ctx, struct err *err)
+{
+    (void)ctx;
+    return db_exec(conn, err, "DELETE FROM note WHERE number = -1") < 0 ? -1 : 0;
+}
+
+static bool is_shrunk_by_writing_nothing(struct db *db)
+{
+    struct err err = {0};
+
+    assert_ok(db_write(db, change_nothing, NULL, &err), err);
+    return wal_pages(db) == 0;
+}
+
+static void test_a_large_wal_shrinks_although_nothing_is_written(void **state)
+{
+    scoped(db) db = open_with_notes();
+    struct long_read read = {.db = db};
+    pthread_t thread;
+    void *failed;
+
+    (void)state;
+    begin_long_read(&read, &thread);
+    write_megabytes(db, 0, 70);
+    assert_true(wal_pages(db) > 16384);
+    (void)sem_post(&read.leave);
+    (void)pthread_join(thread, &failed);
+    assert_null(failed);
+    wait_until(is_shrunk_by_writing_nothing(db), 20000);
 }
 
 /* --- Files -------------------------------------------------------------------------------- */
@@ -704,6 +760,8 @@ TEST_MAIN(cmocka_unit_test(test_what_many_writers_were_acknowledged_is_there),
           cmocka_unit_test(test_a_full_file_system_refuses_and_heals),
           cmocka_unit_test(test_the_wal_stays_short),
           cmocka_unit_test(test_the_wal_shrinks_when_a_long_reader_leaves),
+          cmocka_unit_test(test_the_wal_is_emptied_once_a_reader_lets_go),
+          cmocka_unit_test(test_a_large_wal_shrinks_although_nothing_is_written),
           cmocka_unit_test(test_a_file_keeps_what_was_written_and_is_for_its_owner_only),
           cmocka_unit_test(test_closing_finishes_what_was_handed_in),
           cmocka_unit_test(test_memory_databases_are_private_and_leave_nothing))

@@ -218,7 +218,7 @@ static void test_a_newer_schema_is_a_conflict(void **state)
     (void)state;
     run_sql(place.path, "PRAGMA user_version = 4711");
     (void)snprintf(wanted, sizeof(wanted),
-                   "the database is of a newer version (4711, this program knows %d)",
+                   "dispatch.db is of a newer version (4711, this program knows %d)",
                    n_migrations);
     assert_refused_untouched(&place, ERR_CONFLICT, wanted);
     leave(&place);
@@ -301,6 +301,21 @@ static void test_an_empty_file_beside_a_log_is_refused(void **state)
     assert_int_equal(unlink(place.path), 0);
     assert_refused_untouched(&place, ERR_INVALID, "write-ahead log");
     leave(&place);
+}
+
+/* What SQLite would drop without a word: all that was acknowledged from there on. */
+static void test_a_log_that_is_damaged_before_its_end_is_refused(void **state)
+{
+    (void)state;
+    for (int part = 0; part < 4; part++) {
+        struct place place = place_after_kill();
+        off_t size = size_of(place.wal);
+
+        /* Its header, its first frame's, and twice among its pages. */
+        flip_bits(place.wal, part < 2 ? 8 + part * 40 : size * (part - 1) / 4);
+        assert_refused_untouched(&place, ERR_INVALID, "a damaged write-ahead log");
+        leave(&place);
+    }
 }
 
 /* --- Fine --------------------------------------------------------------------------------- */
@@ -421,6 +436,7 @@ TEST_MAIN(cmocka_unit_test(test_a_file_that_is_no_database_is_refused),
           cmocka_unit_test(test_flipped_bits_in_a_page_are_found),
           cmocka_unit_test(test_a_damaged_header_is_found),
           cmocka_unit_test(test_damage_beside_a_log_is_found),
+          cmocka_unit_test(test_a_log_that_is_damaged_before_its_end_is_refused),
           cmocka_unit_test(test_an_empty_file_beside_a_log_is_refused),
           cmocka_unit_test(test_after_a_kill_everything_acknowledged_is_there),
           cmocka_unit_test(test_a_torn_end_of_the_log_costs_only_what_was_torn),
