@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
 
-#include <stdarg.h>
 #include <string.h>
 
-static void *need(void *memory)
+void out_of_memory(void)
 {
     static const char last_words[] = "out of memory\n";
 
-    if (memory)
-        return memory;
     /* Nothing here may allocate; a failing write changes nothing. */
     if (write(STDERR_FILENO, last_words, sizeof(last_words) - 1) < 0)
         abort();
     abort();
+}
+
+static void *need(void *memory)
+{
+    if (!memory)
+        out_of_memory();
+    return memory;
 }
 
 void *xcalloc(size_t count, size_t size)
@@ -41,14 +45,22 @@ char *xstrndup(const char *text, size_t length)
     return copy;
 }
 
-char *xasprintf(const char *fmt, ...)
+char *xvasprintf(const char *fmt, va_list args)
 {
     char *text = NULL;
+
+    if (vasprintf(&text, fmt, args) < 0)
+        out_of_memory();
+    return text;
+}
+
+char *xasprintf(const char *fmt, ...)
+{
     va_list args;
+    char *text;
 
     va_start(args, fmt);
-    if (vasprintf(&text, fmt, args) < 0)
-        text = NULL;
+    text = xvasprintf(fmt, args);
     va_end(args);
-    return need(text);
+    return text;
 }

@@ -6,20 +6,60 @@
 #include <time.h>
 
 static _Atomic int64_t fixed_wall_ms = -1;
+static _Atomic int64_t jump_ms;
+static _Atomic int64_t steady_offset_ns; /* of the time since the boot; 0: not asked yet */
 
-static int64_t read_clock(clockid_t id)
+static int64_t read_ns(clockid_t id)
 {
     struct timespec now = {0};
 
     (void)clock_gettime(id, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t read_clock(clockid_t id)
+{
+    return read_ns(id) / 1000000;
 }
 
 int64_t clock_wall_ms(void)
 {
     int64_t fixed = atomic_load_explicit(&fixed_wall_ms, memory_order_relaxed);
 
-    return fixed >= 0 ? fixed : read_clock(CLOCK_REALTIME);
+    return (fixed >= 0 ? fixed : read_clock(CLOCK_REALTIME))
+           + atomic_load_explicit(&jump_ms, memory_order_relaxed);
+}
+
+int64_t clock_steady_ms(void)
+{
+    int64_t fixed = atomic_load_explicit(&fixed_wall_ms, memory_order_relaxed);
+    int64_t offset_ns = atomic_load_explicit(&steady_offset_ns, memory_order_relaxed);
+    int64_t found_ns;
+
+    if (fixed >= 0)
+        return fixed;
+    if (!offset_ns) {
+        found_ns = read_ns(CLOCK_REALTIME) - read_ns(CLOCK_BOOTTIME);
+        if (atomic_compare_exchange_strong(&steady_offset_ns, &offset_ns, found_ns))
+            offset_ns = found_ns;
+    }
+    return (offset_ns + read_ns(CLOCK_BOOTTIME)) / 1000000;
+}
+
+int64_t clock_latest_ms(void)
+{
+    int64_t wall_ms = clock_wall_ms();
+    int64_t steady_ms = clock_steady_ms();
+
+    return wall_ms > steady_ms ? wall_ms : steady_ms;
+}
+
+int64_t clock_earliest_ms(void)
+{
+    int64_t wall_ms = clock_wall_ms();
+    int64_t steady_ms = clock_steady_ms();
+
+    return wall_ms < steady_ms ? wall_ms : steady_ms;
 }
 
 int64_t clock_monotonic_ms(void)
@@ -114,4 +154,9 @@ bool clock_parse(const char *text, int64_t *out_wall_ms)
 void clock_set_for_test(int64_t wall_ms)
 {
     atomic_store(&fixed_wall_ms, wall_ms);
+}
+
+void clock_jump_for_test(int64_t by_ms)
+{
+    atomic_store(&jump_ms, by_ms);
 }

@@ -45,6 +45,12 @@ static inline int64_t id_first_key(int64_t wall_ms)
     return wall_ms << 21;
 }
 
+/* The key and the tail say the same of the bits that both have. */
+static inline bool id_is_whole(struct id id)
+{
+    return id.key > 0 && id.tail >= 0 && (id.key & 0x1fffff) == id.tail >> 41;
+}
+
 static inline bool id_equal(struct id a, struct id b)
 {
     return a.key == b.key && a.tail == b.tail;

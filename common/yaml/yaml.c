@@ -82,6 +82,8 @@ static int complain_about_syntax(struct reader *r)
     const yaml_parser_t *parser = &r->parser;
     const char *problem = parser->problem ? parser->problem : "not YAML";
 
+    if (parser->error == YAML_MEMORY_ERROR)
+        out_of_memory();
     if (parser->error == YAML_READER_ERROR)
         return complain_at(r, line_at(r, parser->problem_offset), "%s", problem);
     return complain_at(r, (int)parser->problem_mark.line + 1, "%s", problem);
@@ -267,7 +269,7 @@ static int read_document(struct reader *r)
     if (check_bytes(r) < 0)
         return -1;
     if (!yaml_parser_initialize(&r->parser))
-        return err_set(r->err, ERR_INTERNAL, "%s: can't start the YAML parser", r->out->name);
+        out_of_memory();
     yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r->parser, (const unsigned char *)r->text, r->size);
     result = read_events(r);

@@ -207,10 +207,9 @@ void transcript_warning(struct transcript *transcript, const char *fmt, ...)
 
     end_message(transcript);
     va_start(args, fmt);
-    if (vasprintf(&said, fmt, args) < 0)
-        said = NULL;
+    said = xvasprintf(fmt, args);
     va_end(args);
-    if (!said || transcript->told_enough)
+    if (transcript->told_enough)
         return;
     shown = presentable(transcript, said, PROBLEM_MAX_BYTES);
     make_one_line(shown);
@@ -260,11 +259,10 @@ void transcript_failure(struct transcript *transcript, const char *fmt, ...)
 
     end_message(transcript);
     va_start(args, fmt);
-    if (vasprintf(&said, fmt, args) < 0)
-        said = NULL;
+    said = xvasprintf(fmt, args);
     va_end(args);
     transcript->verdict = VERDICT_FAILURE;
-    set_problem(transcript, said ? said : "");
+    set_problem(transcript, said);
 }
 
 /* --- The end ------------------------------------------------------------------------------ */

@@ -15,14 +15,11 @@ static void take(struct text_list *list, char *text)
 
 void text_list_add(struct text_list *list, const char *fmt, ...)
 {
-    char *text = NULL;
     va_list args;
 
     va_start(args, fmt);
-    if (vasprintf(&text, fmt, args) < 0)
-        abort(); /* out of memory, as in alloc.h */
+    take(list, xvasprintf(fmt, args));
     va_end(args);
-    take(list, text);
 }
 
 void text_list_add_all(struct text_list *list, const char *const *more)

@@ -6,6 +6,8 @@
 
 #include "base/scoped.h"
 
+#define DAY_MS 86400000LL
+
 static void test_wall_time_is_now(void **state)
 {
     int64_t before_s = time(NULL);
@@ -148,7 +150,40 @@ static void test_what_is_no_time_is_refused(void **state)
     assert_int_equal(wall_ms, 7);
 }
 
+static void test_steady_time_is_wall_time_without_its_jumps(void **state)
+{
+    int64_t wall_ms = clock_wall_ms();
+    int64_t steady_ms = clock_steady_ms();
+
+    (void)state;
+    assert_true(steady_ms - wall_ms < 1000 && wall_ms - steady_ms < 1000);
+    for (int sign = -1; sign <= 1; sign += 2) {
+        clock_jump_for_test(sign * DAY_MS);
+        assert_true(sign * (clock_wall_ms() - wall_ms) > DAY_MS / 2);
+        assert_true(clock_steady_ms() >= steady_ms);
+        assert_true(clock_steady_ms() - steady_ms < DAY_MS / 2);
+    }
+    clock_jump_for_test(0);
+}
+
+static void test_the_later_and_the_earlier_of_both(void **state)
+{
+    (void)state;
+    clock_set_for_test(1000);
+    assert_int_equal(clock_steady_ms(), 1000);
+    clock_jump_for_test(5);
+    assert_int_equal(clock_latest_ms(), 1005);
+    assert_int_equal(clock_earliest_ms(), 1000);
+    clock_jump_for_test(-5);
+    assert_int_equal(clock_latest_ms(), 1000);
+    assert_int_equal(clock_earliest_ms(), 995);
+    clock_jump_for_test(0);
+    clock_set_for_test(-1);
+}
+
 TEST_MAIN(cmocka_unit_test(test_wall_time_is_now),
+          cmocka_unit_test(test_steady_time_is_wall_time_without_its_jumps),
+          cmocka_unit_test(test_the_later_and_the_earlier_of_both),
           cmocka_unit_test(test_a_test_sets_wall_time_by_hand),
           cmocka_unit_test(test_monotonic_time_never_steps_back),
           cmocka_unit_test(test_text_is_rfc3339_with_milliseconds),
