@@ -21,6 +21,7 @@ static char *next_line(struct event_reader *reader, size_t *out_size)
     size_t left = begin ? reader->waiting.size - reader->taken : 0;
 
     if (left && reader->after_cr && *begin == '\n') {
+        reader->after_cr = false;
         begin++;
         left--;
         reader->taken++;

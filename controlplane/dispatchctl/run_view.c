@@ -90,6 +90,7 @@ void run_view_print(const struct invocation *call, const cJSON *run)
     print_line("Title:", json_get_str(run, "title"));
     print_line("Agent:", json_get_str(run, "agent_provider"));
     print_line("Model:", json_get_str(run, "model"));
+    print_line("Launcher:", json_get_str(run, "launcher"));
     print_line("Created:", json_get_str(run, "created_at"));
     print_took(run);
     print_result(json_get(run, "result"));

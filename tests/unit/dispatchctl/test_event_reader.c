@@ -41,6 +41,7 @@ static void test_events_whatever_the_pieces(void **state)
          "/a/1|/b/2|/message/3|"},
         {"retry: 5\nunknown: x\ndata:  two blanks\n\n", "/message/ two blanks|"},
         {"event: lost\n\ndata: kept\n\n", "/message/kept|"},
+        {"data: a\r\n\ndata: b\r\n\n", "/message/a|/message/b|"},
         {"data: not ended\n", ""},
         {"id: 1\ndata: a\n\nid: 2\nevent: e\ndata: b\n\n", "1/message/a|2/e/b|"},
     };
