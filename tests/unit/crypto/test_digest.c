@@ -2,7 +2,11 @@
 #include "test.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "crypto/digest.h"
@@ -102,6 +106,32 @@ static void test_bytes_are_equal_or_not(void **state)
     assert_false(bytes_equal("xbc", "abc", 3));
     assert_true(bytes_equal("abc", "abd", 2));
     assert_true(bytes_equal("a", "b", 0));
+}
+
+/* Where two differ is told by how long a look takes, unless all of both is always looked at:
+ * whoever compares these two to their end meets a page that can't be read. */
+static void test_a_comparison_looks_at_every_byte(void **state)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *both =
+        mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    scoped_str other = xcalloc(2, page);
+    int status = 0;
+    pid_t child;
+
+    (void)state;
+    assert_ptr_not_equal(both, MAP_FAILED);
+    other[0] = 'x';
+    assert_int_equal(mprotect(both + page, page, PROT_NONE), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)signal(SIGSEGV, SIG_DFL);
+        _exit(bytes_equal(both, other, 2 * page) ? 1 : 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    (void)munmap(both, 2 * page);
 }
 
 static void test_hex_goes_there_and_back(void **state)
@@ -223,6 +253,7 @@ TEST_MAIN(cmocka_unit_test(test_base62_writes_256_bits_as_one_number),
           cmocka_unit_test(test_hmac_takes_an_empty_key_and_message),
           cmocka_unit_test(test_threads_hash_side_by_side),
           cmocka_unit_test(test_bytes_are_equal_or_not),
+          cmocka_unit_test(test_a_comparison_looks_at_every_byte),
           cmocka_unit_test(test_hex_goes_there_and_back),
           cmocka_unit_test(test_what_is_not_so_many_hex_digits_is_refused),
           cmocka_unit_test(test_base64_gives_the_standards_answers),
