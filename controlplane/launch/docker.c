@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "launch/docker_auth.h"
 #include "launch/docker_private.h"
 
 /*
@@ -126,14 +127,25 @@ static int open_engine(struct docker *docker, const struct config *config, struc
     return 0;
 }
 
+/* A file that can't be read is found out now, not at the first pull. */
+static int check_auth(const struct config_docker *settings, struct err *err)
+{
+    scoped_str repository = NULL;
+    scoped_str tag = NULL;
+    scoped(secret) auth = NULL;
+
+    docker_image_split(settings->image, &repository, &tag);
+    return docker_auth_find(settings->auth_file, repository, &auth, err);
+}
+
 static int open_parts(struct docker *docker, const struct config *config,
                       launcher_changed_fn changed, void *changed_ctx, struct err *err)
 {
     docker->template = docker_template_new(config, err);
-    if (!docker->template || open_engine(docker, config, err) < 0)
+    if (!docker->template || check_auth(&config->docker, err) < 0
+        || open_engine(docker, config, err) < 0)
         return -1;
-    docker->image =
-        docker_image_new(docker->api, config->docker.image, config->docker.pull_policy);
+    docker->image = docker_image_new(docker->api, &config->docker);
     docker->watch = docker_watch_start(
         &(struct docker_watch_options){
             .api = docker->api,

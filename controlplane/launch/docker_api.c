@@ -127,9 +127,11 @@ static bool is_success(int status)
     return status / 100 == 2 || status == 304;
 }
 
+/* What PUT puts there is the same the second time. */
 static enum net_retry rule_of(const char *method)
 {
-    return strcmp(method, "GET") == 0 ? NET_IDEMPOTENT : NET_UNSENT;
+    return strcmp(method, "GET") == 0 || strcmp(method, "PUT") == 0 ? NET_IDEMPOTENT
+                                                                    : NET_UNSENT;
 }
 
 /* `prefix`: "" or "/v1.41". */
@@ -138,9 +140,14 @@ static int send_it(struct docker_api *api, const struct docker_request *request,
 {
     scoped_str url = xasprintf("%s%s%s", api->url, prefix, request->path);
     scoped_str json = request->body ? json_text(request->body) : NULL;
+    scoped_str auth = request->registry_auth ? xasprintf("X-Registry-Auth: %s",
+                                                         secret_reveal(request->registry_auth))
+                                             : NULL;
+    const char *const headers[] = {auth, NULL};
     const struct net_request sent = {
         .method = request->method,
         .url = url,
+        .headers = headers,
         .body = json ? json : request->bytes,
         .body_size = json ? strlen(json) : request->n_bytes,
         .content_type = json ? NULL : "application/x-tar",
@@ -158,6 +165,8 @@ static int send_it(struct docker_api *api, const struct docker_request *request,
     /* The environment has the models' keys in it. */
     if (json)
         secret_wipe(json, strlen(json));
+    if (auth)
+        secret_wipe(auth, strlen(auth));
     if (result < 0)
         return translate(api, answer, err);
     atomic_store(&api->away_until_ms, 0);

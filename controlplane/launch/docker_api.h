@@ -26,7 +26,8 @@ struct docker_request {
     const cJSON *body;
     const void *bytes; /* instead of `body` */
     size_t n_bytes;
-    int timeout_ms; /* 0: DOCKER_API_TIMEOUT_MS */
+    const struct secret *registry_auth; /* X-Registry-Auth; NULL: none */
+    int timeout_ms;                     /* 0: DOCKER_API_TIMEOUT_MS */
     bool patient;
     size_t answer_max_bytes; /* 0: 4 MiB */
     int (*on_data)(void *ctx, const char *data, size_t size);

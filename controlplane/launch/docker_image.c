@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "kubernetes/lines.h"
+#include "launch/docker_auth.h"
 #include "launch/docker_progress.h"
 
 #define PULL_SILENCE_MS 300000 /* some engines say nothing while they unpack */
@@ -22,6 +23,7 @@ enum policy { ALWAYS, MISSING, NEVER };
 struct docker_image {
     struct docker_api *api;
     char *name;
+    char *auth_file;
     enum policy policy;
     volatile bool cancel;
 
@@ -35,14 +37,16 @@ struct docker_image {
     struct err failure;
 };
 
-struct docker_image *docker_image_new(struct docker_api *api, const char *name,
-                                      const char *policy)
+struct docker_image *docker_image_new(struct docker_api *api,
+                                      const struct config_docker *settings)
 {
+    const char *policy = settings->pull_policy;
     struct docker_image *image = xcalloc(1, sizeof(*image));
     pthread_condattr_t monotonic;
 
     image->api = api;
-    image->name = xstrdup(name);
+    image->name = xstrdup(settings->image);
+    image->auth_file = xstrdup(settings->auth_file);
     image->policy = !policy || strcmp(policy, "missing") == 0 ? MISSING
                     : strcmp(policy, "always") == 0           ? ALWAYS
                                                               : NEVER;
@@ -64,6 +68,7 @@ void docker_image_free(struct docker_image *image)
     (void)pthread_cond_destroy(&image->ended);
     (void)pthread_mutex_destroy(&image->lock);
     free(image->name);
+    free(image->auth_file);
     free(image);
 }
 
@@ -128,14 +133,18 @@ static int send_pull(struct docker_image *image, struct pull *pull, struct err *
     scoped_str from = NULL;
     scoped_str escaped = NULL;
     scoped_str path = NULL;
+    scoped(secret) auth = NULL;
 
     docker_image_split(image->name, &repository, &tag);
+    if (docker_auth_find(image->auth_file, repository, &auth, err) < 0)
+        return -1;
     from = net_escape(repository);
     escaped = net_escape(tag);
     path = xasprintf("/images/create?fromImage=%s&tag=%s", from, escaped);
     return docker_api_call(image->api,
                            &(struct docker_request){.method = "POST",
                                                     .path = path,
+                                                    .registry_auth = auth,
                                                     .timeout_ms = PULL_SILENCE_MS,
                                                     .patient = true,
                                                     .on_data = take_progress,

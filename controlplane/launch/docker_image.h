@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LAUNCH_DOCKER_IMAGE_H
 #define LAUNCH_DOCKER_IMAGE_H
+#include "config/config.h"
 #include "launch/docker_api.h"
 
 /*
@@ -12,8 +13,9 @@
  *
  * One pull at a time, on a thread of its own, for all who need it. Who asks waits for it for
  * DOCKER_IMAGE_WAIT_MS; a pull that takes longer is ERR_UNAVAILABLE for them, and they ask
- * again. One that failed is ERR_UPSTREAM with code "image_pull", for whoever asks within
- * DOCKER_IMAGE_FAILED_MS. Safe from any thread.
+ * again. Credentials are those that the file docker.auth_file has by then. One that failed is
+ * ERR_UPSTREAM with code "image_pull", for whoever asks within DOCKER_IMAGE_FAILED_MS. Safe
+ * from any thread.
  */
 #define DOCKER_IMAGE_FRESH_MS 60000
 #define DOCKER_IMAGE_WAIT_MS 3000
@@ -22,8 +24,8 @@
 struct docker_image;
 
 /* `api` outlives it; the texts are copied. */
-struct docker_image *docker_image_new(struct docker_api *api, const char *name,
-                                      const char *policy) CHECKED;
+struct docker_image *docker_image_new(struct docker_api *api,
+                                      const struct config_docker *settings) CHECKED;
 /* Gives a pull up. */
 void docker_image_free(struct docker_image *image);
 DEFINE_SCOPED(docker_image)

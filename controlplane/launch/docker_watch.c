@@ -138,7 +138,7 @@ static void end_late_ones(struct docker_watch *watch)
     for (size_t i = 0; i < watch->seen.count && !atomic_load(&watch->stopping); i++) {
         struct docker_seen *seen = &watch->seen.all[i];
 
-        if (may_be_late(seen) && docker_facts_late(&seen->facts, clock_wall_ms()))
+        if (may_be_late(seen) && docker_facts_late(&seen->facts, clock_earliest_ms()))
             seen->told = end_late(watch, &seen->facts);
     }
 }

@@ -421,6 +421,63 @@ static void test_a_missing_image_is_pulled_once(void **state)
     assert_int_equal(engine_standin_asked(world->engine, "/images/create"), 1);
 }
 
+static void let_in(struct world *world, const char *image)
+{
+    scoped_str registry = xstrndup(image, strcspn(image, "/"));
+    /* someone:pass:word */
+    scoped_str file = xasprintf("{\"auths\": {\"%s\": {\"auth\": "
+                                "\"c29tZW9uZTpwYXNzOndvcmQ=\"}}}",
+                                registry);
+
+    test_file_write(world->dir, "auth.json", file);
+}
+
+static struct world *world_with_registry(void **state)
+{
+    struct world *world = world_prepare(*state);
+    scoped_str path = xasprintf("%s/auth.json", world->dir);
+
+    set_text(&world->config.docker.image,
+             engine_standin_real() ? getenv("TEST_ENGINE_PRIVATE") : "registry:5000/to/keep:2");
+    set_text(&world->config.docker.auth_file, path);
+    test_file_write(world->dir, "auth.json", "{\"auths\": {}}");
+    open_launcher(world);
+    return world;
+}
+
+static void test_without_credentials_a_registry_refuses(void **state)
+{
+    scoped(world) world = world_with_registry(state);
+
+    wait_until(is_refused_for_its_image(world, run_doing(world, "exit 0")), SOON_MS);
+}
+
+/* Of what the file has when it is needed, which isn't when we started. */
+static void test_a_registry_gets_the_credentials_of_the_file(void **state)
+{
+    scoped(world) world = world_with_registry(state);
+    scoped_str ref = NULL;
+
+    let_in(world, world->config.docker.image);
+    ref = start_until_known(world, run_doing(world, "exit 0"));
+    assert_int_equal(await_end(world, ref).exit_code, 0);
+}
+
+static void test_a_broken_credentials_file_is_refused_at_the_start(void **state)
+{
+    scoped(world) world = world_prepare(*state);
+    scoped_str path = xasprintf("%s/auth.json", world->dir);
+    struct err err = {0};
+
+    test_file_write(world->dir, "auth.json", "pass:word");
+    set_text(&world->config.docker.auth_file, path);
+    world->launcher = launcher_open("docker", &world->config, NULL, NULL, &err);
+    assert_null(world->launcher);
+    assert_non_null(strstr(err.text, "auth.json: expected a JSON object"));
+    assert_null(strstr(err.text, "pass:word"));
+    set_text(&world->config.docker.auth_file, NULL); /* to tidy up with */
+}
+
 /* --- Ends -------------------------------------------------------------------------------- */
 
 static void test_too_much_memory_is_out_of_memory(void **state)
@@ -451,24 +508,6 @@ static void test_a_killed_container_is_not_out_of_memory(void **state)
     await_started(world, ref);
     post(world, ref, "kill?signal=SIGKILL");
     assert_int_equal(await_end(world, ref).reason, FAILURE_NONE);
-}
-
-static char *start_with_deadline(struct world *world, struct id run, int64_t timeout_s)
-{
-    struct job_spec spec = {
-        .run = run,
-        .attempt = 1,
-        .url = HOME_URL,
-        .task_token = world->token,
-        .repo = "octo/hello",
-        .agent = "command",
-        .timeout_s = timeout_s,
-    };
-    struct err err = {0};
-    char *ref = NULL;
-
-    assert_ok(launcher_start(world->launcher, &spec, &ref, &err), err);
-    return ref;
 }
 
 static void test_past_its_time_a_job_is_ended(void **state)
@@ -667,6 +706,9 @@ int main(void)
         OVER(docker, test_an_image_that_may_not_be_pulled_is_image_pull),
         OVER(docker, test_an_image_that_is_not_to_be_had_is_image_pull),
         OVER(docker, test_a_missing_image_is_pulled_once),
+        OVER(docker, test_without_credentials_a_registry_refuses),
+        OVER(docker, test_a_registry_gets_the_credentials_of_the_file),
+        OVER(docker, test_a_broken_credentials_file_is_refused_at_the_start),
         OVER(docker, test_too_much_memory_is_out_of_memory),
         OVER(docker, test_a_killed_container_is_not_out_of_memory),
         OVER(docker, test_past_its_time_a_job_is_ended),
