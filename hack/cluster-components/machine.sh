@@ -170,7 +170,7 @@ pods_ended() {
 drop_cgroups() {
     local mount controller controllers pid
     for mount in $(cgroup_mounts); do
-        find "$mount/$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
+        find "$mount/$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || true
         [ -d "$mount/$cgroup-rest" ] || continue
         controllers=$(cat "$mount/cgroup.controllers")
         for controller in $controllers; do
@@ -179,7 +179,7 @@ drop_cgroups() {
         while read -r pid; do
             echo "$pid" >"$mount/cgroup.procs"
         done <"$mount/$cgroup-rest/cgroup.procs" 2>/dev/null
-        rmdir "$mount/$cgroup-rest" 2>/dev/null
+        rmdir "$mount/$cgroup-rest" 2>/dev/null || true
     done
     return 0
 }
@@ -197,7 +197,8 @@ drop_mounts() {
 pod_networks() {
     {
         grep -oh '/run/netns/cni-[0-9a-f-]*' "$dir"/containerd/state/*/k8s.io/*/config.json
-        ip -o link show master $bridge | sed -n 's|.* link-netns \(cni-[^ ]*\).*|/run/netns/\1|p'
+        ip -o link show master $bridge |
+            sed -n 's|.* link-netns \(cni-[^ ]*\).*|/run/netns/\1|p' || true # it may be gone
     } 2>/dev/null | sort -u
 }
 

@@ -255,6 +255,25 @@ static void test_an_unanswered_start_is_not_asked_again_at_once(void **state)
     free(ref);
 }
 
+/* As a proxy may say it when the work is done: the next start looks before it asks. */
+static void test_a_quota_refusal_after_the_work_makes_no_second(void **state)
+{
+    scoped(world) world = world_of(state);
+    const char *quick = world->backend->scripts[QUICK];
+    struct id run = run_doing(world, quick);
+    struct err err = {0};
+    char *ref = NULL;
+
+    fault(world, OF_RUN("\"status_after\", \"status\": 429, "
+                        "\"reason\": \"RESOURCE_EXHAUSTED\""));
+    assert_int_equal(try_start(world, run, quick, &ref, &err), -1);
+    assert_int_equal(err.kind, ERR_UNAVAILABLE);
+    wait_until(try_start(world, run, quick, &ref, &err) == 0, SOON_MS);
+    assert_int_equal(count(world, "made"), 1);
+    assert_int_equal(await_end(world, ref).exit_code, 0);
+    free(ref);
+}
+
 /* It was never made: a while later the next start makes it. */
 static void test_a_start_that_was_lost_on_its_way_is_made_later(void **state)
 {
@@ -659,6 +678,7 @@ int main(void)
         CLOUD(test_an_execution_gets_the_run_its_time_and_its_token),
         CLOUD(test_a_start_whose_answer_is_lost_is_found_again),
         CLOUD(test_an_unanswered_start_is_not_asked_again_at_once),
+        CLOUD(test_a_quota_refusal_after_the_work_makes_no_second),
         CLOUD(test_a_start_that_was_lost_on_its_way_is_made_later),
         CLOUD(test_a_second_execution_of_an_attempt_is_cancelled),
         CLOUD(test_both_executions_of_an_attempt_are_stopped),

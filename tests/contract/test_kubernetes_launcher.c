@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "cluster_world.h"
 #include "kubernetes_standin.h"
 #include "launch/job_ref.h"
 
 /* What the backend `kubernetes` promises besides the launchers' contract: over the stand-in for
- * an API server, which misbehaves as it is told. */
-#define JOBS "/apis/batch/v1/namespaces/runs/jobs"
+ * an API server, which misbehaves as it is told, and with TEST_CLUSTER over a real one behind
+ * it.
+ */
+#define JOBS "/apis/batch/v1/namespaces/%s/jobs"
 #define SCRIPTS "/standin/scripts"
 #define FAULTS "/standin/faults"
 
@@ -80,20 +83,9 @@ static bool job_has_condition(struct world *world, const char *type)
 
 static void patch_job(struct world *world, const char *ref, const char *patch)
 {
-    scoped_str path = xasprintf(JOBS "/%s", ref);
+    scoped_str path = xasprintf(JOBS "/%s", world->standin->namespace, ref);
 
     cJSON_Delete(kubernetes_standin_call(world->standin, "PATCH", path, patch));
-}
-
-static struct world *impatient_world(const char *json)
-{
-    struct world *world = world_prepare(&kubernetes);
-
-    world->config.kubernetes.schedule_timeout_s = 1;
-    world->config.kubernetes.start_timeout_s = 1;
-    open_launcher(world);
-    script(world, json);
-    return world;
 }
 
 /* --- What is made ----------------------------------------------------------------------- */
@@ -210,9 +202,10 @@ static const char stranger[] =
 
 static void make_stranger(struct world *world, const char *name)
 {
+    scoped_str path = xasprintf(JOBS, world->standin->namespace);
     scoped_str body = xasprintf(stranger, name);
 
-    cJSON_Delete(kubernetes_standin_call(world->standin, "POST", JOBS, body));
+    cJSON_Delete(kubernetes_standin_call(world->standin, "POST", path, body));
 }
 
 static void test_the_list_has_our_jobs_and_no_others(void **state)
@@ -265,6 +258,8 @@ static void test_a_job_of_others_is_left_alone(void **state)
     struct err err = {0};
 
     make_stranger(world, name.text);
+    /* By then the cluster has said all it has to say about it. */
+    wait_until(job_has_condition(world, "Suspended"), SOON_MS);
     before = only_object(world, "jobs");
     assert_int_equal(try_start(world, run, NULL, &ref, &err), -1);
     assert_int_equal(err.kind, ERR_CONFLICT);
@@ -422,7 +417,8 @@ static void test_a_job_that_vanished_unseen_is_lost(void **state)
 {
     scoped(world) world = world_of(state);
     scoped_str ref = start(world, LONG);
-    scoped_str path = xasprintf(JOBS "/%s?propagationPolicy=Background", ref);
+    scoped_str path =
+        xasprintf(JOBS "/%s?propagationPolicy=Background", world->standin->namespace, ref);
 
     await_started(world, ref);
     fault(world, "{\"action\": \"compact\"}");
@@ -456,15 +452,18 @@ static void test_each_end_has_its_code(void **state)
 {
     static const struct {
         const char *script;
+        const char
+            *really; /* what the pod does on a real cluster; NULL: it can't be had there */
         enum failure_code reason;
     } cases[] = {
-        {"{\"run_ms\": 50, \"end\": \"oom\"}", FAILURE_OUT_OF_MEMORY},
-        {"{\"run_ms\": 50, \"end\": \"evict\"}", FAILURE_EVICTED},
-        {"{\"run_ms\": 50, \"end\": \"drain\"}", FAILURE_EVICTED},
-        {"{\"run_ms\": 50, \"end\": \"preempt\"}", FAILURE_EVICTED},
-        {"{\"run_ms\": 50, \"end\": \"node_lost\"}", FAILURE_EVICTED},
-        {"{\"run_ms\": 50, \"end\": \"delete\"}", FAILURE_EVICTED},
-        {"{\"run_ms\": 50, \"end\": \"kill\"}", FAILURE_NONE},
+        {"{\"run_ms\": 50, \"end\": \"oom\"}", "a=0123456789abcdef; while :; do a=$a$a; done",
+         FAILURE_OUT_OF_MEMORY},
+        {"{\"run_ms\": 50, \"end\": \"evict\"}", NULL, FAILURE_EVICTED},
+        {"{\"run_ms\": 50, \"end\": \"drain\"}", NULL, FAILURE_EVICTED},
+        {"{\"run_ms\": 50, \"end\": \"preempt\"}", NULL, FAILURE_EVICTED},
+        {"{\"run_ms\": 50, \"end\": \"node_lost\"}", NULL, FAILURE_EVICTED},
+        {"{\"run_ms\": 50, \"end\": \"delete\"}", NULL, FAILURE_EVICTED},
+        {"{\"run_ms\": 50, \"end\": \"kill\"}", "exit 137", FAILURE_NONE},
     };
     scoped(world) world = world_of(state);
 
@@ -472,8 +471,12 @@ static void test_each_end_has_its_code(void **state)
         scoped_str ref = NULL;
         struct job_view view;
 
-        script(world, cases[i].script);
-        ref = start(world, LONG);
+        if (kubernetes_standin_real() && !cases[i].really)
+            continue;
+        if (!kubernetes_standin_real())
+            script(world, cases[i].script);
+        ref = start_script(world, kubernetes_standin_real() ? cases[i].really
+                                                            : world->backend->scripts[LONG]);
         view = await_end(world, ref);
         if (view.reason != cases[i].reason)
             fail_msg("%s: %s (%s)", cases[i].script, failure_code_name(view.reason),
@@ -482,49 +485,144 @@ static void test_each_end_has_its_code(void **state)
     }
 }
 
+static char *only_pod(struct world *world)
+{
+    scoped_json pod = only_object(world, "pods");
+
+    return xstrdup(json_get_str(json_get(pod, "metadata"), "name"));
+}
+
+/* As a person does, or who empties a node. */
+static void take_away(struct world *world, bool evicted)
+{
+    scoped_str pod = only_pod(world);
+    scoped_str path = xasprintf("/api/v1/namespaces/%s/pods/%s%s", world->standin->namespace,
+                                pod, evicted ? "/eviction" : "");
+    scoped_str eviction = xasprintf("{\"apiVersion\": \"policy/v1\", \"kind\": \"Eviction\", "
+                                    "\"metadata\": {\"name\": \"%s\"}}",
+                                    pod);
+
+    cJSON_Delete(kubernetes_standin_call(world->standin, evicted ? "POST" : "DELETE", path,
+                                         evicted ? eviction : NULL));
+}
+
+static void test_a_pod_that_is_taken_away_is_evicted(void **state)
+{
+    /* The stand-in's evictions are scripted. */
+    int ways = kubernetes_standin_real() ? 2 : 1;
+
+    for (int i = 0; i < ways; i++) {
+        scoped(world) world = world_of(state);
+        scoped_str ref = start(world, LONG);
+
+        await_started(world, ref);
+        take_away(world, i == 1);
+        assert_int_equal(await_end(world, ref).reason, FAILURE_EVICTED);
+    }
+}
+
 static void test_the_deadline_ends_a_job(void **state)
 {
+    static const enum kind kinds[] = {LONG, STUBBORN};
     scoped(world) world = world_of(state);
-    struct err err = {0};
-    struct job_spec spec = {
-        .run = run_doing(world, world->backend->scripts[LONG]),
-        .attempt = 1,
-        .url = HOME_URL,
-        .task_token = world->token,
-        .repo = "octo/hello",
-        .agent = "command",
-        .timeout_s = 1,
-    };
-    scoped_str ref = NULL;
 
-    assert_ok(launcher_start(world->launcher, &spec, &ref, &err), err);
-    assert_int_equal(await_end(world, ref).reason, FAILURE_DEADLINE);
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct id run = run_doing(world, world->backend->scripts[kinds[i]]);
+        scoped_str ref = start_with_deadline(world, run, 2);
+
+        assert_int_equal(await_end(world, ref).reason, FAILURE_DEADLINE);
+    }
+}
+
+/* What keeps a pod from starting: as the stand-in is told, and as settings do it to a real
+ * cluster. */
+static void set_text(char **setting, const char *text)
+{
+    free(*setting);
+    *setting = xstrdup(text);
+}
+
+static void ask_too_much(struct world *world)
+{
+    set_text(&world->config.kubernetes.cpu_request, "10000");
+}
+
+static void mount_what_is_not_there(struct world *world)
+{
+    cluster_world_pod(world,
+                      "  volumeMounts: [{name: no, mountPath: /no}]\n"
+                      "      volumes: [{name: no, secret: {secretName: no-such-secret}}]");
+    world->config.kubernetes.start_timeout_s = 3;
+}
+
+static void name_no_image(struct world *world)
+{
+    set_text(&world->config.kubernetes.image, "127.0.0.1:9/no-such-image:1");
+}
+
+static void name_an_impossible_image(struct world *world)
+{
+    set_text(&world->config.kubernetes.image, "Not/An:Image:Name");
+}
+
+static void want_settings_that_are_not_there(struct world *world)
+{
+    set_text(&world->config.kubernetes.env_secret, "settings");
+}
+
+static void ask_for_what_is_forbidden(struct world *world)
+{
+    cluster_world_pod(world, "hostNetwork: true");
+}
+
+struct hindrance {
+    const char *script;
+    void (*really)(struct world *world);
+    enum failure_code reason;
+    const char *says;
+};
+
+static struct world *hindered_world(const struct hindrance *hindrance, int patience_s)
+{
+    struct world *world = world_prepare(&kubernetes);
+
+    world->config.kubernetes.schedule_timeout_s = patience_s;
+    world->config.kubernetes.start_timeout_s = patience_s;
+    if (kubernetes_standin_real())
+        hindrance->really(world);
+    open_launcher(world);
+    if (!kubernetes_standin_real())
+        script(world, hindrance->script);
+    return world;
 }
 
 /* Each is given up, and then the cluster doesn't go on with it either. */
 static void test_what_never_starts_fails_to_launch(void **state)
 {
-    static const struct {
-        const char *script;
-        enum failure_code reason;
-        const char *says;
-    } cases[] = {
-        {"{\"pending\": \"unschedulable\"}", FAILURE_LAUNCH_FAILED, "Insufficient cpu"},
-        {"{\"pending\": \"creating\"}", FAILURE_LAUNCH_FAILED, "in time"},
-        {"{\"pending\": \"image_pull\"}", FAILURE_IMAGE_PULL, "ImagePull"},
-        {"{\"pending\": \"image_name\"}", FAILURE_IMAGE_PULL, "InvalidImageName"},
-        {"{\"pending\": \"config_error\"}", FAILURE_LAUNCH_FAILED, "settings"},
-        {"{\"create_fails\": \"violates PodSecurity\"}", FAILURE_LAUNCH_FAILED, "PodSecurity"},
+    static const struct hindrance hindrances[] = {
+        {"{\"pending\": \"unschedulable\"}", ask_too_much, FAILURE_LAUNCH_FAILED,
+         "Insufficient cpu"},
+        {"{\"pending\": \"creating\"}", mount_what_is_not_there, FAILURE_LAUNCH_FAILED,
+         "in time"},
+        {"{\"pending\": \"image_pull\"}", name_no_image, FAILURE_IMAGE_PULL, "ImagePull"},
+        {"{\"pending\": \"image_name\"}", name_an_impossible_image, FAILURE_IMAGE_PULL,
+         "InvalidImageName"},
+        {"{\"pending\": \"config_error\"}", want_settings_that_are_not_there,
+         FAILURE_LAUNCH_FAILED, "settings"},
+        {"{\"create_fails\": \"violates PodSecurity\"}", ask_for_what_is_forbidden,
+         FAILURE_LAUNCH_FAILED, "PodSecurity"},
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        scoped(world) world = impatient_world(cases[i].script);
+    for (size_t i = 0; i < ARRAY_SIZE(hindrances); i++) {
+        const struct hindrance *hindrance = &hindrances[i];
+        /* A real node takes a moment to find out. */
+        scoped(world) world = hindered_world(hindrance, kubernetes_standin_real() ? 10 : 1);
         scoped_str ref = start(world, LONG);
         struct job_view view = await_end(world, ref);
 
-        if (view.reason != cases[i].reason || !strstr(view.detail, cases[i].says))
-            fail_msg("%s: %s (%s)", cases[i].script, failure_code_name(view.reason),
+        if (view.reason != hindrance->reason || !strstr(view.detail, hindrance->says))
+            fail_msg("%s: %s (%s)", hindrance->script, failure_code_name(view.reason),
                      view.detail);
         wait_until(job_has_condition(world, "Failed"), SOON_MS);
         wait_until(count(world, "pods") == 0, SOON_MS);
@@ -533,22 +631,19 @@ static void test_what_never_starts_fails_to_launch(void **state)
 
 static void test_waiting_for_others_is_said_to_be_waiting(void **state)
 {
-    static const struct {
-        const char *script;
-        const char *says;
-    } cases[] = {
-        {"{\"pending\": \"unschedulable\"}", "waits for a node: 0/1 nodes are available"},
-        {"{\"pending\": \"image_pull\"}", "waits for its image: "},
+    static const struct hindrance hindrances[] = {
+        {"{\"pending\": \"unschedulable\"}", ask_too_much, FAILURE_NONE,
+         "waits for a node: 0/1 nodes are available"},
+        {"{\"pending\": \"image_pull\"}", name_no_image, FAILURE_NONE, "waits for its image: "},
     };
-    scoped(world) world = world_of(state);
 
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        scoped_str ref = NULL;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(hindrances); i++) {
+        scoped(world) world = hindered_world(&hindrances[i], 600);
+        scoped_str ref = start(world, LONG);
         struct job_view view;
 
-        script(world, cases[i].script);
-        ref = start(world, LONG);
-        wait_until(strstr(view_of(world, ref).detail, cases[i].says), SOON_MS);
+        wait_until(strstr(view_of(world, ref).detail, hindrances[i].says), SOON_MS);
         view = view_of(world, ref);
         assert_int_equal(view.phase, JOB_STARTING);
         assert_true(view.waiting);
@@ -650,11 +745,13 @@ static void test_what_cannot_work_is_refused_at_the_start(void **state)
     scoped_str template = xasprintf("%s/job.yaml", world->dir);
     char bad[] = "12 apples";
     char *image = settings->image;
+    char *pod = TAKE(settings->job_template);
 
     (void)state;
     settings->image = NULL;
     refuses(world, "kubernetes.image: required");
     settings->image = image;
+    free(settings->memory_limit);
     settings->memory_limit = bad;
     refuses(world, "kubernetes.memory_limit: expected a quantity");
     settings->memory_limit = NULL;
@@ -663,7 +760,7 @@ static void test_what_cannot_work_is_refused_at_the_start(void **state)
                     "  template:\n    spec:\n      containers: [{name: runner}]\n");
     settings->job_template = template;
     refuses(world, "job.yaml:4: spec.backoffLimit: must be 0");
-    settings->job_template = NULL;
+    settings->job_template = pod;
     fault(world, "{\"action\": \"status\", \"status\": 403, \"reason\": \"Forbidden\", "
                  "\"message\": \"no rights\", \"path\": \"jobs\", \"times\": 50}");
     refuses(world, "no rights");
@@ -704,6 +801,7 @@ int main(void)
         OVER(kubernetes, test_a_job_that_vanished_unseen_is_lost),
         OVER(kubernetes, test_events_that_come_late_and_twice_change_nothing),
         OVER(kubernetes, test_each_end_has_its_code),
+        OVER(kubernetes, test_a_pod_that_is_taken_away_is_evicted),
         OVER(kubernetes, test_the_deadline_ends_a_job),
         OVER(kubernetes, test_what_never_starts_fails_to_launch),
         OVER(kubernetes, test_waiting_for_others_is_said_to_be_waiting),

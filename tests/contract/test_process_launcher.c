@@ -247,6 +247,37 @@ static void test_a_forgotten_job_leaves_nothing(void **state)
     wait_until(system(list) == 0, SOON_MS);
 }
 
+static void name_job(void *ctx, struct id run, int attempt, const char *ref)
+{
+    struct job_ref name = job_ref_make(run, attempt);
+
+    assert_string_equal(name.text, ref);
+    buf_printf(ctx, "%s ", ref);
+}
+
+static void test_jobs_are_listed_until_they_are_forgotten(void **state)
+{
+    scoped(world) world = world_of(state);
+    scoped_str other = xasprintf("%s/run-of-somebody-else", world->config.work_dir);
+    scoped_str at_work = start(world, LONG);
+    scoped_str ended = start(world, QUICK);
+    scoped_buf before = {0};
+    scoped_buf after = {0};
+    struct err err = {0};
+
+    assert_int_equal(mkdir(other, 0700), 0);
+    (void)await_end(world, ended);
+    assert_ok(launcher_list(world->launcher, name_job, &before, &err), err);
+    assert_non_null(strstr(before.data, at_work));
+    assert_non_null(strstr(before.data, ended));
+    assert_null(strstr(before.data, "somebody"));
+    assert_ok(launcher_forget(world->launcher, ended, &err), err);
+    assert_ok(launcher_list(world->launcher, name_job, &after, &err), err);
+    assert_null(strstr(after.data, ended));
+    stop(world, at_work);
+    (void)await_end(world, at_work);
+}
+
 static void test_a_job_stopped_before_it_began_never_begins(void **state)
 {
     scoped(world) world = world_of(state);
@@ -491,6 +522,7 @@ int main(void)
         OVER(process, test_the_workspace_goes_at_the_end),
         OVER(process, test_an_end_that_nobody_saw_is_found_after_reopening),
         OVER(process, test_a_forgotten_job_leaves_nothing),
+        OVER(process, test_jobs_are_listed_until_they_are_forgotten),
         OVER(process, test_a_job_stopped_before_it_began_never_begins),
         OVER(process, test_a_job_ends_when_its_time_is_up),
         OVER(process, test_a_tampered_lock_names_no_other_process),

@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include "base/alloc.h"
+#include "crypto/random.h"
 #include "net/net.h"
 
 #define PROGRAM "tests/support/kubernetes-standin/kubernetes-standin"
@@ -15,7 +16,7 @@ static const char kubeconfig[] = "apiVersion: v1\n"
                                  "current-context: standin\n"
                                  "contexts:\n"
                                  "- name: standin\n"
-                                 "  context: {cluster: standin, user: test, namespace: runs}\n"
+                                 "  context: {cluster: standin, user: test, namespace: %s}\n"
                                  "clusters:\n"
                                  "- name: standin\n"
                                  "  cluster: {server: 'http://127.0.0.1:%d'}\n"
@@ -23,14 +24,30 @@ static const char kubeconfig[] = "apiVersion: v1\n"
                                  "- name: test\n"
                                  "  user: {}\n";
 
+const char *kubernetes_standin_real(void)
+{
+    const char *path = getenv("TEST_CLUSTER");
+
+    return path && *path ? path : NULL;
+}
+
 void kubernetes_standin_start(struct kubernetes_standin *out, const char *dir,
                               const char *const *flags)
 {
+    const char *real = kubernetes_standin_real();
     scoped_str text = NULL;
 
-    *out = (struct kubernetes_standin){0};
-    standin_start(&out->standin, PROGRAM, dir, flags);
-    text = xasprintf(kubeconfig, out->standin.port);
+    *out = (struct kubernetes_standin){
+        .namespace = real ? xasprintf("dispatch-test-%llx", (unsigned long long)random_u64())
+                          : xstrdup("runs")};
+    if (real) {
+        const char *const at[] = {"--cluster", real, "--namespace", out->namespace, NULL};
+
+        standin_start(&out->standin, PROGRAM, dir, at);
+    } else {
+        standin_start(&out->standin, PROGRAM, dir, flags);
+    }
+    text = xasprintf(kubeconfig, out->namespace, out->standin.port);
     test_file_write(dir, "kubeconfig", text);
     out->kubeconfig = xasprintf("%s/kubeconfig", dir);
 }
@@ -39,6 +56,7 @@ void kubernetes_standin_stop(struct kubernetes_standin *standin)
 {
     standin_stop(&standin->standin);
     free(standin->kubeconfig);
+    free(standin->namespace);
     *standin = (struct kubernetes_standin){0};
 }
 

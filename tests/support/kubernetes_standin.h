@@ -5,15 +5,21 @@
 
 /*
  * The stand-in for a Kubernetes API server (kubernetes-standin/README.md) as a child of a test
- * program, with a kubeconfig that leads to it. Functions fail the test when something goes
- * wrong.
+ * program, with a kubeconfig that leads to it: a small Kubernetes, or a layer of faults in
+ * front of the real one that answers at the socket (of `kubectl proxy`) which TEST_CLUSTER
+ * names. Functions fail the test when something goes wrong.
  */
 struct kubernetes_standin {
     struct standin standin;
     char *kubeconfig; /* a path */
+    char *namespace;  /* that it names; on a real cluster made for this and removed after it */
 };
 
-/* In a directory that exists. `flags` end with NULL and may be NULL. */
+/* The socket of a real cluster, or NULL. */
+const char *kubernetes_standin_real(void);
+
+/* In a directory that exists. `flags` end with NULL and may be NULL; without a real cluster
+ * they count. */
 void kubernetes_standin_start(struct kubernetes_standin *out, const char *dir,
                               const char *const *flags);
 void kubernetes_standin_stop(struct kubernetes_standin *standin);

@@ -12,13 +12,7 @@
 #include "kubernetes_standin.h"
 #include "json/json.h"
 
-/* Where a job is a shell that reads what to do. */
-#define SHELL_SCRIPTS                                                                          \
-    .scripts = {[QUICK] = "exit 0",                                                            \
-                [FAILING] = "exit 3",                                                          \
-                [LONG] = "sleep 1000 & trap 'exit 4' TERM; echo ready; wait",                  \
-                [STUBBORN] = "trap '' TERM; echo ready; while :; do sleep 0.1; done"},         \
-    .failing_exit_code = 3, .survives_reopening = true, .says_ready = true
+#define SCRIPT_MAX 65536
 
 const struct backend process = {
     .name = "process",
@@ -34,45 +28,6 @@ const struct backend fake = {
     .failing_exit_code = 1,
 };
 
-/* --- Kubernetes: its API server is a child of ours --------------------------------------- */
-
-static void prepare_cluster(struct world *world)
-{
-    const char *const flags[] = {"--run-command", world->config.runner, NULL};
-    struct config_kubernetes *settings = &world->config.kubernetes;
-
-    world->standin = xcalloc(1, sizeof(*world->standin));
-    kubernetes_standin_start(world->standin, world->dir, flags);
-    *settings = (struct config_kubernetes){
-        .kubeconfig = xstrdup(world->standin->kubeconfig),
-        .image = xstrdup("example.com/runner:1"),
-        .qps = 10000,
-        .burst = 10000,
-        .connections = 16,
-        .ttl_s = 3600,
-        .stop_grace_s = 2,
-        .schedule_timeout_s = 600,
-        .start_timeout_s = 300,
-    };
-    world->config.public_url = xstrdup(HOME_URL);
-}
-
-static void clean_cluster(struct world *world)
-{
-    kubernetes_standin_stop(world->standin);
-    free(world->standin);
-    free(world->config.kubernetes.kubeconfig);
-    free(world->config.kubernetes.image);
-    free(world->config.public_url);
-}
-
-const struct backend kubernetes = {
-    .name = "kubernetes",
-    SHELL_SCRIPTS,
-    .prepare = prepare_cluster,
-    .clean = clean_cluster,
-};
-
 /* --- Docker: a child of ours, or an engine behind it -------------------------------------- */
 
 /* A real engine's containers can't see our files: what to do reaches the image that
@@ -81,9 +36,15 @@ const struct backend kubernetes = {
 
 static void prepare_engine(struct world *world)
 {
-    const char *const flags[] = {
-        "--run-command", world->config.runner,      "--image", "dispatch-test:1",
-        "--pull",        "registry:5000/to/pull:2", NULL};
+    const char *const flags[] = {"--run-command",
+                                 world->config.runner,
+                                 "--image",
+                                 "dispatch-test:1",
+                                 "--pull",
+                                 "registry:5000/to/pull:2",
+                                 "--private",
+                                 "registry:5000/to/keep:2",
+                                 NULL};
     const char *ulimits = getenv("TEST_ENGINE_ULIMITS");
     struct config_docker *settings = &world->config.docker;
 
@@ -147,6 +108,7 @@ static void clean_engine(struct world *world)
     free(world->config.docker.tmp_size);
     free(world->config.docker.work_size);
     free(world->config.docker.env_file);
+    free(world->config.docker.auth_file);
     free(world->config.docker.ulimits);
     free(world->config.public_url);
 }
@@ -241,9 +203,14 @@ struct world *world_new(const struct backend *backend)
     return world;
 }
 
+static bool on_cluster(const struct world *world)
+{
+    return world->backend == &kubernetes && kubernetes_standin_real();
+}
+
 int world_crowd(const struct world *world)
 {
-    return world->backend == &docker && engine_standin_real() ? 20 : 100;
+    return (world->backend == &docker && engine_standin_real()) || on_cluster(world) ? 20 : 100;
 }
 
 struct world *world_of(void **state)
@@ -287,21 +254,53 @@ struct id run_doing(struct world *world, const char *script)
     return run;
 }
 
-int try_start(struct world *world, struct id run, const char *script, char **out_ref,
-              struct err *err)
+/* cluster_world.h says why it may be the script. */
+static char *repo_of(struct world *world, struct id run)
 {
+    scoped_str path = NULL;
+    scoped_buf script = {0};
+    struct err err = {0};
+    char text[ID_TEXT_SIZE];
+
+    if (!on_cluster(world))
+        return xstrdup("octo/hello");
+    id_text(run, text);
+    path = xasprintf("%s/do-%s", world->dir, text);
+    assert_ok(buf_read_file(&script, path, SCRIPT_MAX, &err), err);
+    return buf_take(&script);
+}
+
+static int start_within(struct world *world, struct id run, const char *script,
+                        int64_t timeout_s, char **out_ref, struct err *err)
+{
+    scoped_str repo = repo_of(world, run);
     struct job_spec spec = {
         .run = run,
         .attempt = 1,
         .url = world->backend == &fake ? NULL : HOME_URL,
         .task_token = world->token,
-        .repo = "octo/hello",
+        .repo = repo,
         .agent = "command",
-        .timeout_s = 3600,
+        .timeout_s = timeout_s,
         .script = script,
     };
 
     return launcher_start(world->launcher, &spec, out_ref, err);
+}
+
+int try_start(struct world *world, struct id run, const char *script, char **out_ref,
+              struct err *err)
+{
+    return start_within(world, run, script, 3600, out_ref, err);
+}
+
+char *start_with_deadline(struct world *world, struct id run, int64_t timeout_s)
+{
+    struct err err = {0};
+    char *ref = NULL;
+
+    assert_ok(start_within(world, run, NULL, timeout_s, &ref, &err), err);
+    return ref;
 }
 
 char *start_again(struct world *world, struct id run, const char *script)

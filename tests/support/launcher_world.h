@@ -36,6 +36,14 @@ struct backend {
     void (*empty)(struct world *world);
 };
 
+/* Where a job is a shell that reads what to do. */
+#define SHELL_SCRIPTS                                                                          \
+    .scripts = {[QUICK] = "exit 0",                                                            \
+                [FAILING] = "exit 3",                                                          \
+                [LONG] = "sleep 1000 & trap 'exit 4' TERM; echo ready; wait",                  \
+                [STUBBORN] = "trap '' TERM; echo ready; while :; do sleep 0.1; done"},         \
+    .failing_exit_code = 3, .survives_reopening = true, .says_ready = true
+
 extern const struct backend process;
 extern const struct backend fake;
 extern const struct backend kubernetes;
@@ -59,8 +67,8 @@ struct world *world_prepare(const struct backend *backend);
 struct world *world_new(const struct backend *backend);
 void world_free(struct world *world);
 DEFINE_SCOPED(world)
-/* How many jobs at once are many there: 100; 20 for a real engine on a machine that builds,
- * too. */
+/* How many jobs at once are many there: 100; 20 for a real engine or cluster on a machine that
+ * builds, too. */
 int world_crowd(const struct world *world);
 /* cmocka carries the backend to the case. */
 struct world *world_of(void **state);
@@ -74,6 +82,7 @@ struct id run_doing(struct world *world, const char *script);
 int try_start(struct world *world, struct id run, const char *script, char **out_ref,
               struct err *err);
 /* Each of these returns a job's name, for the caller to free. */
+char *start_with_deadline(struct world *world, struct id run, int64_t timeout_s);
 char *start_again(struct world *world, struct id run, const char *script);
 char *start_script(struct world *world, const char *script);
 char *start(struct world *world, enum kind kind);

@@ -51,12 +51,15 @@ def act_now(server, wanted):
         threading.Timer(0.01, server.go_down, (for_s,)).start()  # after this answer
         return
     if action == "compact":
-        cluster.store.compact()
+        (cluster.real or cluster.store).compact()
+        return
+    word = "CUT" if action == "cut_watches" else "EXPIRE"
+    if cluster.real:
+        cluster.real.end_watches(wanted.get("kind"), word)
         return
     with cluster.store.lock:
         for watcher in list(cluster.store.watchers):
             if wanted.get("kind") in (None, watcher.kind):
-                word = "CUT" if action == "cut_watches" else "EXPIRE"
                 watcher.events.put((word, cluster.store.version - 1))
 
 
@@ -119,6 +122,10 @@ def control(server, method, target, body):
             return 200, counts(server)
         if (method, path) == ("GET", "/standin/requests"):
             return 200, cluster.log.matching(query.get("method"), query.get("path", ""))
+        if cluster.real and (method, path) == ("GET", "/standin/made"):
+            return 200, cluster.real.times_made(query.get("kind", "jobs"))
+        if cluster.real and (method, path) == ("GET", "/standin/objects"):
+            return 200, cluster.real.objects(query.get("kind", "jobs"))["items"]
         if (method, path) == ("GET", "/standin/made"):
             with cluster.store.lock:
                 return 200, [[*key[1:], times] for key, times in cluster.store.made.items()

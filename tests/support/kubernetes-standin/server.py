@@ -185,6 +185,8 @@ class Handler(BaseHTTPRequestHandler):
     def work(self, body):
         """(code, document, warnings); the streams have been sent when it returns."""
         try:
+            if self.cluster.real:
+                return self.cluster.real.pass_on(self, body)
             self.authenticate()
             if self.path in ("/version", "/livez", "/readyz", "/healthz"):
                 return 200, {"major": "1", "minor": "36", "gitVersion": "v1.36.2"}, []
@@ -294,6 +296,11 @@ class Handler(BaseHTTPRequestHandler):
 
     # --- Streams ---
 
+    def start_stream(self, kind, code=200):
+        self.streaming = True
+        self.send_head(code, {"Content-Type": kind, "Transfer-Encoding": "chunked"})
+        self.wfile.flush()
+
     def send_chunk(self, data):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
         self.wfile.flush()
@@ -313,9 +320,7 @@ class Handler(BaseHTTPRequestHandler):
         except status.Refused as refused:
             watcher = None
             too_old = refused
-        self.streaming = True
-        self.send_head(200, {"Content-Type": JSON, "Transfer-Encoding": "chunked"})
-        self.wfile.flush()
+        self.start_stream(JSON)
         if not watcher:  # as the real one: it has already said 200
             self.send_event("ERROR", too_old.status)
         else:
