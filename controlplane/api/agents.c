@@ -206,7 +206,7 @@ static int agent_id(const struct request *req, struct id *out, struct err *err)
     const char *text = request_param(req, "id");
 
     if (!id_parse(text, out))
-        return err_set(err, ERR_NOT_FOUND, "there is no agent run %.64s", text);
+        return err_set(err, ERR_NOT_FOUND, "there is no such agent run");
     return 0;
 }
 

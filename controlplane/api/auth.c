@@ -97,7 +97,7 @@ static int authorize_dispatch(struct app *app, struct request *req, struct err *
                            "an integration token is needed: Authorization: Bearer vgvbot_...");
     if (!integration_token_well_formed(bearer))
         return auth_refuse(err, "this is no integration token");
-    if (!token_store_find(app->tokens, bearer, clock_wall_ms(), &grant))
+    if (!token_store_find(app->tokens, bearer, clock_latest_ms(), &grant))
         return auth_refuse(err, "the integration token is unknown, revoked or expired");
     auth_let_in(req, "token:%lld", (long long)grant.id)->grant = grant;
     return 0;

@@ -9,6 +9,9 @@
  * was lost (CONTRACT section 6). */
 #define TASK_TOKEN_GRACE_MS (10 * 60 * 1000)
 
+/* Soon after the launchers answer, all is settled. */
+#define RESTORING_RETRY_S 5
+
 static int read_attempt(const struct request *req, int *out, struct err *err)
 {
     const char *text = request_header(req, "X-Dispatch-Attempt");
@@ -31,7 +34,7 @@ static bool token_is_good(const struct run *run, const char *bearer)
     token_hash(bearer, given);
     return bytes_equal(given, run->task_token_hash, sizeof(given))
            && (!run_status_is_terminal(run->status)
-               || clock_wall_ms() - run->ended_ms <= TASK_TOKEN_GRACE_MS);
+               || clock_steady_ms() - run->ended_ms <= TASK_TOKEN_GRACE_MS);
 }
 
 int authorize_runner(struct app *app, struct request *req, struct err *err)
@@ -44,6 +47,12 @@ int authorize_runner(struct app *app, struct request *req, struct err *err)
 
     if (!bearer || !task_token_parse(bearer, &id))
         return auth_refuse(err, "a run's task token is needed");
+    if (service_is_restoring(app->service)) {
+        (void)err_set_code(err, ERR_UNAVAILABLE, "restoring",
+                           "the database was restored and the run isn't settled yet");
+        err->retry_after_s = RESTORING_RETRY_S;
+        return -1;
+    }
     scoped(run) run = run_store_load(app->db, id, &missing);
     if (!run && missing.kind != ERR_NOT_FOUND) {
         *err = missing;

@@ -76,7 +76,7 @@ static int authorize_person(struct app *app, struct request *req, const char *be
     int result = -1;
 
     if (!personal_token_well_formed(bearer)
-        || !personal_token_store_find(app->personal_tokens, bearer, clock_wall_ms(), &grant))
+        || !personal_token_store_find(app->personal_tokens, bearer, clock_latest_ms(), &grant))
         return auth_refuse(err, "the personal token is unknown, revoked or expired");
     if (check_scopes(&grant, scope, err) == 0)
         result = let_grant_in(app, req, &grant, err);

@@ -111,7 +111,8 @@ static struct delivery *load(struct app *app, const struct request *req, struct 
         && principal_may_see(principal_of(req), &(const struct run){.owner = delivery->owner}))
         return TAKE(delivery);
     if (delivery || err->kind == ERR_NOT_FOUND)
-        (void)err_set(err, ERR_NOT_FOUND, "there is no delivery %.64s", text);
+        (void)err_set(err, ERR_NOT_FOUND, "there is no delivery %s",
+                      id_parse(text, &id) ? text : "of that id");
     return NULL;
 }
 
@@ -132,7 +133,7 @@ int redeliver(struct app *app, struct request *req, cJSON **out, struct err *err
     const char *id = request_param(req, "delivery_id");
 
     if (!delivery
-        || delivery_store_redeliver(app->db, delivery->id, clock_wall_ms(), &source, err) < 0)
+        || delivery_store_redeliver(app->db, delivery->id, clock_steady_ms(), &source, err) < 0)
         return -1;
     deliveries_wake(app->deliveries);
     log_info("redelivery asked for", KV("delivery", id), KV("by", source.actor));

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "model/agent.h"
 #include "service/deliveries.h"
+#include "store/prune_slice.h"
 #include "store/run_store.h"
 
 int show_health(struct app *app, struct request *req, cJSON **out, struct err *err)
@@ -86,6 +87,16 @@ static void put_runs(struct buf *out, const struct service_gauges *gauges)
                "Jobs that were stopped because no run needed them.", gauges->orphans);
     put_metric(out, "dispatch_stranger_jobs", "gauge",
                "Jobs in the backend of runs that the store does not know.", gauges->strangers);
+    put_metric(out, "dispatch_runs_pruned_total", "counter",
+               "Ended runs that were forgotten at the end of their time.", gauges->pruned);
+    buf_printf(out,
+               "# HELP dispatch_prune_longest_seconds The longest that one step of pruning has "
+               "held the database.\n# TYPE dispatch_prune_longest_seconds gauge\n"
+               "dispatch_prune_longest_seconds %.6f\n",
+               (double)prune_slice_longest_us() / 1e6);
+    put_metric(out, "dispatch_restore_unsettled", "gauge",
+               "1 while runs of a restored backup are not settled with the launchers.",
+               gauges->restoring);
     buf_append_str(out, "# HELP dispatch_runs_ended_total Runs that ended, by status.\n"
                         "# TYPE dispatch_runs_ended_total counter\n");
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
@@ -207,6 +218,30 @@ static void add_launchers(const struct service_gauges *gauges, cJSON *checks, bo
         cJSON_AddItemToArray(checks, check_launcher(&gauges->backends[i], i == 0, all));
 }
 
+/* Left out of the answer where there is nothing to say. */
+static cJSON *check_restore(const struct app *app, bool *all)
+{
+    if (!service_is_restoring(app->service))
+        return NULL;
+    *all = false;
+    return check_json("restore", false,
+                      "the database was restored from a backup, and nothing is launched until "
+                      "every launcher has said which jobs it has");
+}
+
+static cJSON *check_strangers(const struct service_gauges *gauges, bool *all)
+{
+    scoped_str why = NULL;
+
+    if (!gauges->strangers)
+        return NULL;
+    *all = false;
+    why = xasprintf("the backend has %" PRId64 " jobs of runs that this database does not know "
+                    "(the log names some): they are left alone",
+                    gauges->strangers);
+    return check_json("jobs", false, why);
+}
+
 static bool has_launcher(const struct app *app, const char *name)
 {
     scoped_str names = NULL;
@@ -277,6 +312,8 @@ int check_startup(struct app *app, struct request *req, cJSON **out, struct err 
     add_check(checks, check_runner(app, &all));
     add_check(checks, check_agent(app, &all));
     add_check(checks, check_public_url(app, &gauges, &all));
+    add_check(checks, check_restore(app, &all));
+    add_check(checks, check_strangers(&gauges, &all));
     *out = jobj({"ok", jbool(all)}, {"version", jstr(DISPATCH_VERSION)}, {"checks", checks});
     return 200;
 }

@@ -52,7 +52,7 @@ int claim_run(struct app *app, struct request *req, cJSON **out, struct err *err
     scoped_run_details details = {0};
     scoped_json document = NULL;
     const struct audit_source source = request_source(app, req);
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_steady_ms();
     char id[ID_TEXT_SIZE];
 
     if (json_read(request_body(req), claim_fields, &body, err) < 0
@@ -310,7 +310,7 @@ int heartbeat(struct app *app, struct request *req, cJSON **out, struct err *err
     const struct principal *runner = principal_of(req);
     bool stop = false;
 
-    if (run_store_heartbeat(app->db, runner->run->id, runner->attempt, clock_wall_ms(), &stop,
+    if (run_store_heartbeat(app->db, runner->run->id, runner->attempt, clock_steady_ms(), &stop,
                             err)
         < 0)
         return -1;

@@ -60,7 +60,7 @@ static bool is_allowed(struct source *source)
         return true;
     source->checked_ms = now_ms;
     if (!personal_token_store_find(source->tokens, secret_reveal(source->bearer),
-                                   clock_wall_ms(), &grant))
+                                   clock_latest_ms(), &grant))
         return false;
     personal_grant_done(&grant);
     return true;
@@ -132,6 +132,10 @@ int stream_answer(struct app *app, struct request *req, const struct stream_answ
 
     source->heartbeat = answer->heartbeat;
     source->greeting = answer->greeting;
+    /* An empty one would be read as "nothing yet", while live may have said already that there
+     * is something, and says it once. */
+    if (source->greeting && !*source->greeting)
+        free(TAKE(source->greeting));
     remember_token(source, app, req);
     source->live = live_open(app->live, &wish, err);
     if (!source->live) {

@@ -54,7 +54,7 @@ static struct run *watched_run(struct app *app, const struct request *req, const
     struct id id;
 
     if (!id_parse(request_param(req, param), &id)) {
-        (void)err_set(err, ERR_NOT_FOUND, "there is no run %.64s", request_param(req, param));
+        (void)err_set(err, ERR_NOT_FOUND, "there is no such run");
         return NULL;
     }
     return principal_load_run(app, req, id, err);

@@ -132,7 +132,7 @@ int retry_task(struct app *app, struct request *req, cJSON **out, struct err *er
     struct id id;
 
     if (!id_parse(text, &id))
-        return err_set(err, ERR_NOT_FOUND, "there is no task %.64s", text);
+        return err_set(err, ERR_NOT_FOUND, "there is no such task");
     scoped(run) run = principal_load_run(app, req, id, err);
     if (!run || principal_check_repo(principal_of(req), run->repo, err) < 0
         || run_details_load(app->db, id, &details, err) < 0

@@ -25,6 +25,7 @@ cJSON *task_json(const struct config *config, const struct run *run,
                 {"repository_url", jstr(repository_url)},
                 {"description", listed ? jstr(run->prompt) : NULL},
                 {"retry_of", jstr(run->retry_of)},
+                {"launcher", listed ? NULL : jstr(run_launched_by(run))},
                 {"result", run_result_json(run, listed ? NULL : details->result)},
                 {"error", jstr(run_error_sentence(run))},
                 {"error_code", failed ? jstr(failure_code_name(run->error_code)) : NULL});

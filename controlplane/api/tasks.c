@@ -10,7 +10,7 @@ static int task_id(const struct request *req, struct id *out, struct err *err)
     const char *text = request_param(req, "task_id");
 
     if (!id_parse(text, out))
-        return err_set(err, ERR_NOT_FOUND, "there is no task %.64s", text);
+        return err_set(err, ERR_NOT_FOUND, "there is no such task");
     return 0;
 }
 

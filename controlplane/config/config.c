@@ -120,6 +120,7 @@ static const struct setting settings[] = {
     {"docker.work_size", "DISPATCH_DOCKER_WORK_SIZE", NULL, SETTING_TEXT, S(docker.work_size), 0, 0},
     {"docker.ulimits", "DISPATCH_DOCKER_ULIMITS", NULL, SETTING_TEXT, S(docker.ulimits), 0, 0},
     {"docker.env_file", "DISPATCH_DOCKER_ENV_FILE", NULL, SETTING_PATH, S(docker.env_file), 0, 0},
+    {"docker.auth_file", "DISPATCH_DOCKER_AUTH_FILE", NULL, SETTING_PATH, S(docker.auth_file), 0, 0},
     {"docker.init", "DISPATCH_DOCKER_INIT", NULL, SETTING_BOOL, S(docker.init), 0, 0},
     {"docker.stop_grace_s", "DISPATCH_DOCKER_STOP_GRACE", NULL, SETTING_INT64, S(docker.stop_grace_s), 1, 3600},
     {"defaults.repo", "DISPATCH_DEFAULT_REPO", NULL, SETTING_TEXT, S(default_repo), 0, 0},
@@ -140,6 +141,7 @@ static const struct setting settings[] = {
     {"encryption_key", "DISPATCH_ENCRYPTION_KEY", NULL, SETTING_SECRET, S(encryption_key), 0, 0},
     {"bot.name", "DISPATCH_BOT_NAME", NULL, SETTING_TEXT, S(bot_name), 0, 0},
     {"bot.email", "DISPATCH_BOT_EMAIL", NULL, SETTING_TEXT, S(bot_email), 0, 0},
+    {"confine", "DISPATCH_CONFINE", NULL, SETTING_CHOICE, S(confine), CHOICE_SANDBOX, 0},
     {"debug", "DISPATCH_DEBUG", "--debug", SETTING_BOOL, S(debug), 0, 0},
 };
 /* clang-format on */
@@ -167,6 +169,7 @@ static void set_defaults(struct config *config)
         .github_server_url = xstrdup("https://github.com"),
         .bot_name = xstrdup("dispatch[bot]"),
         .bot_email = xstrdup("dispatch[bot]@users.noreply.github.com"),
+        .confine = xstrdup("auto"),
         .policy = {.sandbox = xstrdup("auto"),
                    .workflow_changes = xstrdup("refuse"),
                    .credentials_in_diff = xstrdup("refuse")},
@@ -384,8 +387,8 @@ int config_load(struct config *out, char *const *argv, struct err *err)
 
     set_defaults(out);
     if (apply_flags(NULL, argv, &file, err) < 0 || (file && apply_file(out, file, err) < 0)
-        || apply_environment(out, err) < 0 || apply_flags(out, argv, &file, err) < 0
-        || fill_gaps(out, err) < 0) {
+        || (file && setting_path(file, &out->file, err) < 0) || apply_environment(out, err) < 0
+        || apply_flags(out, argv, &file, err) < 0 || fill_gaps(out, err) < 0) {
         config_done(out);
         return -1;
     }
@@ -465,6 +468,7 @@ static void docker_done(struct config_docker *docker)
     free(docker->work_size);
     free(docker->ulimits);
     free(docker->env_file);
+    free(docker->auth_file);
 }
 
 void config_done(struct config *config)
@@ -509,5 +513,7 @@ void config_done(struct config *config)
     config_list_done(&config->oidc_repositories);
     free(config->oidc_audience);
     secret_free(config->encryption_key);
+    free(config->confine);
+    free(config->file);
     *config = (struct config){0};
 }

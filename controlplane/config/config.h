@@ -78,6 +78,7 @@ struct config_docker {
     char *work_size; /* NULL: a volume on the engine's disk */
     char *ulimits;   /* "nofile=4096 nproc=1000:2000"; NULL: the engine's own */
     char *env_file;
+    char *auth_file; /* for registries, as `docker login` writes it; NULL: none */
     double cpus;
     int pids;
     bool init;
@@ -181,7 +182,9 @@ struct config {
     char *oidc_audience;                  /* that they must be for; default: the public URL */
     struct config_list oidc_repositories; /* whose workflows; none: all that an issuer names */
     struct secret *encryption_key;        /* base64; NULL: a file beside the database has one */
+    char *confine; /* what dispatchd gives up itself: strict, auto or off */
     bool debug;
+    char *file; /* where settings were read from, absolute; NULL: none */
 };
 
 /*

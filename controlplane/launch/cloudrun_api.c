@@ -215,8 +215,11 @@ int cloudrun_api_run(const struct cloudrun_api *api, const cJSON *body, cJSON **
                      struct err *err)
 {
     scoped_str path = xasprintf("/v2/%s:run", api->job);
-    const struct google_request request = {
-        .method = "POST", .path = path, .body = body, .timeout_ms = RUN_TIMEOUT_MS};
+    const struct google_request request = {.method = "POST",
+                                           .path = path,
+                                           .body = body,
+                                           .once = true,
+                                           .timeout_ms = RUN_TIMEOUT_MS};
     scoped_json operation = NULL;
 
     if (google_api_call(api->run, &request, &operation, err) < 0)

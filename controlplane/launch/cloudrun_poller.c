@@ -115,7 +115,7 @@ static void cancel_surplus(struct cloudrun *cloudrun)
 {
     char name[CLOUDRUN_NAME_SIZE];
 
-    while (cloudrun_table_surplus(cloudrun->table, clock_wall_ms(), name)) {
+    while (cloudrun_table_surplus(cloudrun->table, clock_steady_ms(), name)) {
         struct err err = {0};
         scoped_json execution = NULL;
 

@@ -61,6 +61,14 @@ static int settle(struct cloudrun *cloudrun, const struct job_spec *spec, int64_
     return clock_monotonic_ms() - asked_ms < SETTLE_MS ? say_open(err) : 0;
 }
 
+/* It says that nothing was started. Whoever asks again looks first all the same: a 429 may come
+ * from a proxy after the work was done. */
+static bool is_quota(const struct err *err)
+{
+    return err->kind == ERR_UNAVAILABLE && err->code
+           && strcmp(err->code, "RESOURCE_EXHAUSTED") == 0;
+}
+
 /* Nothing has been started when this fails. */
 static int put_secret(struct cloudrun *cloudrun, const struct job_spec *spec, const char *ref,
                       struct err *err)
@@ -127,9 +135,10 @@ static int start_once(struct cloudrun *cloudrun, const struct job_spec *spec, co
         return -1;
     if (run_job(cloudrun, spec, ref, err) == 0)
         return 0;
+    if (err->kind == ERR_TIMEOUT || is_quota(err))
+        *asked_ms = clock_monotonic_ms();
     if (err->kind != ERR_TIMEOUT)
         return refused(err);
-    *asked_ms = clock_monotonic_ms();
     log_warn("jobs.run wasn't answered, looking for its execution", KV("job", ref),
              KV("error", err->text));
     return settle(cloudrun, spec, *asked_ms, err) == 1 ? 0 : -1;

@@ -19,7 +19,7 @@
 #define BOOT_ID_SIZE 40
 #define SEAL_TEXT "sealed\n"
 
-/* What a child that may not run ends with; nobody reads it. */
+/* What a child that may not run ends with; JOB_LOCK_NO_DISK when the disk is why. */
 #define CHILD_LEAVES 75
 
 int64_t job_lock_now_ms(void)
@@ -250,7 +250,8 @@ int job_lock_claim_in_child(void *ctx)
         *at++ = *rest;
     size = (size_t)(at - line);
     /* On disk before the runner's first instruction: after a power cut, too, it ran once. */
-    if (write(fd, line, size) != (ssize_t)size || fsync(fd) < 0)
-        return CHILD_LEAVES;
-    return 0;
+    if (write(fd, line, size) == (ssize_t)size && fsync(fd) == 0)
+        return 0;
+    /* It doesn't run: half a line would say that it did. */
+    return ftruncate(fd, 0) == 0 ? JOB_LOCK_NO_DISK : CHILD_LEAVES;
 }

@@ -67,5 +67,8 @@ struct job_lock_claim {
 
 void job_lock_claim_init(struct job_lock_claim *claim, const char *dir, int64_t timeout_s);
 void job_lock_claim_done(struct job_lock_claim *claim);
+/* Not 0: the child has to leave with it. JOB_LOCK_NO_DISK: the line couldn't be written, and
+ * nothing of it was left. */
+#define JOB_LOCK_NO_DISK 76
 int job_lock_claim_in_child(void *claim);
 #endif

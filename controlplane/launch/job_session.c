@@ -15,12 +15,14 @@
 
 #define KILL_WITHIN_MS 200
 #define ENVIRON_LOOK_BYTES 32768
+#define STARTED_MARGIN_MS 1000 /* of the kernel's tick, by which starts are rounded down */
 
 /* Whom to kill: a session, or whoever was given a HOME below a directory. */
 struct target {
     pid_t session;     /* 0: any */
     const char *under; /* and works inside of this; NULL: anywhere */
     const char *home;  /* and has "HOME=<dir>/" as its environment began; NULL: any */
+    int64_t since_ms;  /* and began after that, since boot; 0: ever */
 };
 
 static bool is_inside(pid_t pid, const char *under)
@@ -64,7 +66,11 @@ static bool belongs(pid_t pid, const struct target *target)
 {
     struct proc_stat stat;
 
+    /* Most processes are somebody else's: what costs least is asked first. */
+    if (target->session && getsid(pid) != target->session)
+        return false;
     return proc_stat_read(pid, &stat) && !proc_stat_is_dead(&stat)
+           && stat.started_ms + STARTED_MARGIN_MS >= target->since_ms
            && (!target->session || stat.session == target->session)
            && (!target->under || is_inside(pid, target->under))
            && (!target->home || has_home(pid, target->home));
@@ -120,10 +126,10 @@ void job_session_kill(pid_t session, const char *under)
         kill_all(&target);
 }
 
-void job_session_kill_strays(const char *job_dir)
+void job_session_kill_strays(const char *job_dir, int64_t since_ms)
 {
     scoped_str home = xasprintf("HOME=%s/", job_dir);
-    struct target target = {.home = home};
+    struct target target = {.home = home, .since_ms = since_ms};
 
     kill_all(&target);
 }

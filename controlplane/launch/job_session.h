@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LAUNCH_JOB_SESSION_H
 #define LAUNCH_JOB_SESSION_H
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -18,7 +19,8 @@ void job_session_kill(pid_t session, const char *under);
 /*
  * Ends what left the session and outlived a runner that was killed before it could end it: the
  * agent and all it starts have their HOME inside of the job's directory, the runner itself has
- * that directory. Who changes its environment on purpose isn't found.
+ * that directory. Who changes its environment on purpose isn't found. Only those are looked at
+ * that began after the runner: `since_ms` by CLOCK_BOOTTIME; 0: all.
  */
-void job_session_kill_strays(const char *job_dir);
+void job_session_kill_strays(const char *job_dir, int64_t since_ms);
 #endif

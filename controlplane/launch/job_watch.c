@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "launch/job_lock.h"
 #include "launch/job_session.h"
+#include "launch/proc_stat.h"
 
 #define EVENTS_AT_ONCE 64
 
@@ -22,6 +23,7 @@ struct entry {
     struct job_ref ref;
     pid_t pid;
     int pidfd;
+    int64_t started_ms; /* since boot; 0: not known */
     int64_t term_at_ms; /* 0: never */
     int64_t kill_at_ms; /* 0: not told to stop */
     struct entry *next;
@@ -110,20 +112,19 @@ static void remove_entry(struct job_watch *watch, struct entry *gone)
 static void end_entry(struct job_watch *watch, struct entry *entry)
 {
     struct job_ref ref = entry->ref;
+    struct job_watch_end end = {.exit_code = -1, .started_ms = entry->started_ms};
     siginfo_t info = {0};
-    int exit_code = -1;
-    int number = 0;
 
     /* Before a child is waited for: until then its pid is nobody else's. */
     job_session_kill(entry->pid, NULL);
     if (waitid(P_PIDFD, (id_t)entry->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid) {
         if (info.si_code == CLD_EXITED)
-            exit_code = info.si_status;
+            end.exit_code = info.si_status;
         else
-            number = info.si_status;
+            end.signal = info.si_status;
     }
     (void)epoll_ctl(watch->epoll_fd, EPOLL_CTL_DEL, entry->pidfd, NULL);
-    watch->hooks.ended(watch->hooks.ctx, &ref, exit_code, number);
+    watch->hooks.ended(watch->hooks.ctx, &ref, &end);
     remove_entry(watch, entry);
     watch->hooks.gone(watch->hooks.ctx, &ref);
 }
@@ -219,9 +220,12 @@ void job_watch_free(struct job_watch *watch)
 void job_watch_add(struct job_watch *watch, const struct job_ref *ref, pid_t pid, int pidfd,
                    int64_t end_at_ms)
 {
+    struct proc_stat stat = {0};
     struct entry *entry;
     struct epoll_event on_end;
 
+    if (!proc_stat_read(pid, &stat))
+        stat.started_ms = 0;
     (void)pthread_mutex_lock(&watch->lock);
     if (find(watch, ref)) {
         (void)pthread_mutex_unlock(&watch->lock);
@@ -233,6 +237,7 @@ void job_watch_add(struct job_watch *watch, const struct job_ref *ref, pid_t pid
         .ref = *ref,
         .pid = pid,
         .pidfd = pidfd,
+        .started_ms = stat.started_ms,
         .term_at_ms = end_at_ms,
         .next = watch->entries,
     };

@@ -5,6 +5,7 @@
 #include "launch/job_ref.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -17,12 +18,17 @@ struct job_watch;
 /* How long a runner has between TERM and KILL: it ends its agent, reports, and leaves. */
 #define JOB_KILL_AFTER_MS 15000
 
+struct job_watch_end {
+    int exit_code;      /* -1: not known (it was no child of ours), or a signal ended it */
+    int signal;         /* what killed it, or 0 */
+    int64_t started_ms; /* by CLOCK_BOOTTIME; 0: not known */
+};
+
 /* Both are called on the watch's thread, without locks held. */
 struct job_watch_hooks {
     /* The runner has ended and was reaped; job_watch_has still says yes, so whoever asks
-     * waits for what is written down here. exit_code is -1 when it isn't known (it was no
-     * child of ours, or a signal ended it); `signal` is what killed it, or 0. */
-    void (*ended)(void *ctx, const struct job_ref *ref, int exit_code, int signal);
+     * waits for what is written down here. */
+    void (*ended)(void *ctx, const struct job_ref *ref, const struct job_watch_end *end);
     /* Afterwards: tell others. */
     void (*gone)(void *ctx, const struct job_ref *ref);
     void *ctx;

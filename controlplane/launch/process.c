@@ -83,7 +83,7 @@ static void clean_job(const struct local *local, const char *ref)
     job_cleaner_add(local->cleaner, ref, JOB_CHILD_TMP);
 }
 
-static void on_ended(void *ctx, const struct job_ref *ref, int exit_code, int signal)
+static void on_ended(void *ctx, const struct job_ref *ref, const struct job_watch_end *end)
 {
     const struct local *local = ctx;
     scoped_fd dir = work_dir_open_job(&local->work, ref->text);
@@ -91,9 +91,9 @@ static void on_ended(void *ctx, const struct job_ref *ref, int exit_code, int si
 
     if (dir < 0)
         return;
-    if (exit_code >= 0 || signal)
-        job_lock_note_end(dir, exit_code, signal);
-    job_session_kill_strays(job_dir);
+    if (end->exit_code >= 0 || end->signal)
+        job_lock_note_end(dir, end->exit_code, end->signal);
+    job_session_kill_strays(job_dir, end->started_ms);
     clean_job(local, ref->text);
 }
 
@@ -237,13 +237,15 @@ static void watch_child(const struct local *local, const struct job_ref *ref,
         job_watch_add(local->watch, ref, lock->pid, pidfd, end_at_ms(lock));
 }
 
-/* A child that was not let in ends at once. */
-static void await_leaver(pid_t pid)
+/* A child that was not let in ends at once, with this code. */
+static int await_leaver(pid_t pid)
 {
     int64_t until_ms = clock_monotonic_ms() + LEAVE_WITHIN_MS;
+    int status = 0;
 
-    while (waitpid(pid, NULL, WNOHANG) == 0 && clock_monotonic_ms() < until_ms)
+    while (waitpid(pid, &status, WNOHANG) == 0 && clock_monotonic_ms() < until_ms)
         (void)usleep(500);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 }
 
 /*
@@ -261,8 +263,9 @@ static int try_start(const struct local *local, const struct job_spec *spec,
         return -1;
     if (out->pid == pid)
         watch_child(local, ref, out);
-    else
-        await_leaver(pid);
+    else if (await_leaver(pid) == JOB_LOCK_NO_DISK)
+        return err_set(err, ERR_UNAVAILABLE, "%s can't be written, its disk is full or broken",
+                       job_dir);
     return 0;
 }
 
@@ -320,7 +323,7 @@ static void notice_end(const struct local *local, const struct job_ref *ref, int
         return;
     if (lock->pid)
         job_session_kill(lock->pid, job_dir);
-    job_session_kill_strays(job_dir);
+    job_session_kill_strays(job_dir, 0);
     clean_job(local, ref->text);
 }
 
@@ -429,6 +432,27 @@ static int local_forget(void *self, const char *name, struct err *err)
     return 0;
 }
 
+/* --- All of them ---------------------------------------------------------------------- */
+
+static int local_list(void *self, launcher_job_fn each, void *ctx, struct err *err)
+{
+    const struct local *local = self;
+    scoped_fd fd = openat(local->work.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
+    struct id run;
+    int attempt;
+
+    if (!dir)
+        return err_set_errno(err, errno, "%s", local->work.path);
+    (void)TAKE_FD(fd); /* the stream's by now */
+    while ((entry = readdir(dir)))
+        if (job_ref_parse(entry->d_name, &run, &attempt))
+            each(ctx, run, attempt, entry->d_name);
+    (void)closedir(dir);
+    return 0;
+}
+
 /* --- Telling -------------------------------------------------------------------------- */
 
 static int local_explain(void *self, const struct job_spec *spec, cJSON **out, struct err *err)
@@ -451,5 +475,6 @@ const struct launcher_ops process_launcher = {
     .stop = local_stop,
     .forget = local_forget,
     .logs = local_logs,
+    .list = local_list,
     .explain = local_explain,
 };

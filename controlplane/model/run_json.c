@@ -57,6 +57,13 @@ const char *run_error_sentence(const struct run *run)
     return run->error ? run->error : "the run failed";
 }
 
+const char *run_launched_by(const struct run *run)
+{
+    bool asked_only = run->status == RUN_LAUNCHING && !run->job_ref;
+
+    return run->attempt > 0 && run->status != RUN_PENDING && !asked_only ? run->launcher : NULL;
+}
+
 cJSON *run_json(const struct run *run, const char *result)
 {
     scoped_str title = run->title ? xstrdup(run->title) : agent_title(run->prompt);

@@ -17,6 +17,8 @@ char *agent_title(const char *prompt) CHECKED;
 cJSON *run_result_json(const struct run *run, const char *text) CHECKED;
 /* Why it failed, for people; NULL when it hasn't. */
 const char *run_error_sentence(const struct run *run);
+/* The launcher that has its job or was the last to be asked for it; NULL while none has. */
+const char *run_launched_by(const struct run *run);
 
 /* All but what it was asked: without its prompt and options. */
 cJSON *run_json(const struct run *run, const char *result) CHECKED;

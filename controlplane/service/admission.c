@@ -101,7 +101,7 @@ static void *look_up(void *const *tree, const void *key,
 static void add(void **tree, void *thing, int (*compare)(const void *, const void *))
 {
     if (!tsearch(thing, tree, compare))
-        abort(); /* out of memory: see base/alloc.h */
+        out_of_memory();
 }
 
 static struct turn *turn_of(const struct admission *admission, struct id id)
@@ -439,7 +439,7 @@ static bool say_why(struct admission *admission, const char *repo, const char *b
         (void)snprintf(out, size, "a run of this repository and branch is in flight");
         return true;
     }
-    if (!place_is_full(place))
+    if (!place || !place_is_full(place))
         return false;
     (void)snprintf(out, size, "%d run%s of this repository %s in flight, which is its limit",
                    place->in_flight, place->in_flight == 1 ? "" : "s",

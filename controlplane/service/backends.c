@@ -78,7 +78,7 @@ static int open_repositories(const struct opening *opening, struct err *err)
 
 static bool is_good(const struct integration_token *token)
 {
-    return !token->revoked_ms && (!token->expires_ms || token->expires_ms > clock_wall_ms());
+    return !token->revoked_ms && (!token->expires_ms || token->expires_ms > clock_latest_ms());
 }
 
 static int open_tokens(const struct opening *opening, struct token_store *tokens,

@@ -160,7 +160,7 @@ static int pick_from(struct deliveries *deliveries, size_t self, bool tried, int
 static int pick(struct deliveries *deliveries, size_t self, struct delivery **out,
                 int64_t *out_wait_ms, struct err *err)
 {
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_steady_ms();
     int64_t next_ms = 0;
 
     *out = NULL;
@@ -249,7 +249,7 @@ static void count(struct deliveries *deliveries, enum delivery_status status)
 
 static bool is_due(const struct delivery *delivery)
 {
-    return delivery->next_ms && delivery->next_ms <= clock_wall_ms();
+    return delivery->next_ms && delivery->next_ms <= clock_steady_ms();
 }
 
 /* False when the store didn't take it. */

@@ -185,7 +185,8 @@ bool delivery_call(const struct delivery_caller *caller, const struct delivery *
     struct err err = {0};
     bool known;
 
-    *out = (struct delivery_result){.attempt = {.status = DELIVERY_PENDING, .at_ms = now_ms}};
+    *out = (struct delivery_result){
+        .attempt = {.status = DELIVERY_PENDING, .at_ms = clock_steady_ms()}};
     if (!secret) {
         out->attempt.status = DELIVERY_FAILED;
         out->why = "the configuration has this receiver no more";

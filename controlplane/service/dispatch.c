@@ -199,7 +199,7 @@ static struct submission *submission_new(struct service *service,
 {
     struct submission *submission = xcalloc(1, sizeof(*submission));
     struct run *run = &submission->run;
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_steady_ms();
     scoped(secret) task_token = NULL;
 
     submission->service = service;

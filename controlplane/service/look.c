@@ -107,7 +107,7 @@ static void job_is_over(struct service *service, const struct run *run,
 static void push_deadline(struct service *service, const struct run *run)
 {
     struct err err = {0};
-    int64_t until_ms = clock_wall_ms() + service->config->claim_timeout_s * 1000;
+    int64_t until_ms = clock_steady_ms() + service->config->claim_timeout_s * 1000;
 
     if (run_store_push_deadline(service->db, run->id, run->attempt, until_ms, &err) < 0
         && err.kind != ERR_CONFLICT)
@@ -142,8 +142,8 @@ void look_at_job(struct service *service, const struct run *run)
 
 static bool is_lost(const struct service *service, const struct run *run, int64_t now_ms)
 {
-    int64_t heard_ms = run->heartbeat_ms > service->started_wall_ms ? run->heartbeat_ms
-                                                                    : service->started_wall_ms;
+    int64_t heard_ms =
+        run->heartbeat_ms > service->started_ms ? run->heartbeat_ms : service->started_ms;
 
     return run->status == RUN_RUNNING
            && now_ms - heard_ms > service->config->lost_after_s * 1000;
@@ -277,8 +277,8 @@ static bool is_late(struct service *service, const struct run *run, int64_t now_
 
 void look_at_deadline(struct service *service, const struct run *run, int64_t now_ms)
 {
-    bool fresh = now_ms - service->started_wall_ms < RESTART_GRACE_MS
-                 && run->deadline_ms < service->started_wall_ms;
+    bool fresh = now_ms - service->started_ms < RESTART_GRACE_MS
+                 && run->deadline_ms < service->started_ms;
 
     if (run->stop_requested)
         stop_run(service, run);

@@ -101,7 +101,7 @@ static enum verdict look_at(struct service *service, struct backend *backend,
         log_error("reading a run failed, will retry", KV("error", err.text));
         return IS_NEEDED;
     }
-    verdict = run ? judge(run, backend->name, job->attempt, clock_wall_ms()) : IS_STRANGE;
+    verdict = run ? judge(run, backend->name, job->attempt, clock_steady_ms()) : IS_STRANGE;
     if (verdict == IS_OVER)
         stop_orphan(service, backend->launcher, job);
     return verdict;

@@ -115,7 +115,7 @@ static bool put_back(struct service *service, const struct run *run,
 static bool move_on(struct service *service, const struct run *run, int backend,
                     const char *why)
 {
-    struct return_ticket ticket = {.why = why, .due_ms = clock_wall_ms(), .backend = backend};
+    struct return_ticket ticket = {.why = why, .due_ms = clock_steady_ms(), .backend = backend};
     char id[ID_TEXT_SIZE];
 
     if (!put_back(service, run, &ticket))
@@ -133,7 +133,7 @@ static bool launch_failed(struct service *service, const struct run *run,
                           enum failure_code code, const char *why, bool counts, int next)
 {
     int failures = run->launch_failures + (counts ? 1 : 0);
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_steady_ms();
     struct return_ticket ticket = {.why = why,
                                    .due_ms =
                                        counts ? now_ms + pause_after_ms(failures) : now_ms,
@@ -192,7 +192,7 @@ static void remember_job(struct service *service, const struct launch *launch, c
     int64_t deadline_ms = 0;
 
     if (launch->asked > 1)
-        deadline_ms = clock_wall_ms() + service->config->claim_timeout_s * 1000;
+        deadline_ms = clock_steady_ms() + service->config->claim_timeout_s * 1000;
     if (run_store_job_started(service->db, run->id, run->attempt, ref, deadline_ms, &status,
                               &err)
         < 0) {
@@ -258,7 +258,7 @@ static bool is_wanted(struct service *service, struct backend *backend,
         return false;
     if (run->stop_requested)
         return !service_end_run(service, run, &(struct run_end){.status = RUN_STOPPED});
-    if (clock_wall_ms() - id_created_ms(run->id) < service->config->queue_timeout_s * 1000)
+    if (clock_steady_ms() - id_created_ms(run->id) < service->config->queue_timeout_s * 1000)
         return true;
     (void)launches_paused(&backend->launches, reason, sizeof(reason));
     why = xasprintf("the job could not be started in time%s%s", *reason ? ": " : "", reason);
@@ -462,6 +462,8 @@ static struct errand next_errand(struct service *service, int64_t *out_wait_ms)
     struct errand errand;
 
     *out_wait_ms = -1;
+    if (service_is_restoring(service))
+        return (struct errand){0};
     look_who_is_gone(backends, now_ms, out_wait_ms);
     errand = next_old(service, now_ms, out_wait_ms);
     if (!errand.launch)

@@ -43,7 +43,7 @@ static void look_at_deadlines(struct service *service)
     struct err err = {0};
     struct run_page due = {0};
     struct run_page stale = {0};
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_steady_ms();
     int64_t stale_ms = now_ms - service->config->queue_timeout_s * 1000;
 
     backends_listen(&service->backends);
@@ -66,7 +66,7 @@ typedef void (*each_run_fn)(struct service *service, const struct run *run, int6
 static int each_active(struct service *service, each_run_fn each, struct err *err)
 {
     struct id after = {0};
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_steady_ms();
 
     do {
         struct run_page page = {0};
@@ -96,6 +96,8 @@ static void sweep(struct service *service)
 int reconcile_after_restart(struct service *service, struct err *err)
 {
     backends_listen(&service->backends);
+    if (!restored_settle(service))
+        return 0;
     return each_active(service, look_after_restart, err);
 }
 
@@ -165,7 +167,7 @@ static void forget_jobs(struct service *service, const struct run *run)
 /* True while there may be more to prune. */
 static bool prune(struct service *service)
 {
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_steady_ms();
     int64_t before_ms = now_ms - service->config->task_retention_s * 1000;
     struct run_page page = {0};
     struct err err = {0};
@@ -176,6 +178,7 @@ static bool prune(struct service *service)
     for (size_t i = 0; i < page.n_runs; i++)
         forget_jobs(service, page.runs[i]);
     more = page.n_runs == PRUNE_BATCH;
+    atomic_fetch_add(&service->pruned, (int64_t)page.n_runs);
     run_page_done(&page);
     return more;
 }
@@ -191,7 +194,7 @@ static void write_last_uses(struct service *service)
 
 static void prune_deliveries(struct service *service)
 {
-    int64_t before_ms = clock_wall_ms() - service->config->task_retention_s * 1000;
+    int64_t before_ms = clock_steady_ms() - service->config->task_retention_s * 1000;
     int64_t pruned = PRUNE_BATCH;
     struct err err = {0};
 
@@ -233,6 +236,23 @@ static bool wait_for_tick(struct service *service)
     return !stopping;
 }
 
+/* After a restore nothing is judged before it is settled. */
+static void try_once_more(struct service *service, int64_t now_ms, int64_t *inout_next_ms)
+{
+    struct err err = {0};
+
+    /* Once it is, every active run is looked at. */
+    (void)pthread_mutex_lock(&service->lock);
+    service->n_changes = 0;
+    service->changes_lost = false;
+    (void)pthread_mutex_unlock(&service->lock);
+    if (now_ms < *inout_next_ms)
+        return;
+    *inout_next_ms = now_ms + SWEEP_EVERY_MS;
+    if (reconcile_after_restart(service, &err) < 0)
+        log_error("reading the active runs failed, will retry", KV("error", err.text));
+}
+
 void *reconcile_thread(void *arg)
 {
     struct service *service = arg;
@@ -243,6 +263,10 @@ void *reconcile_thread(void *arg)
     while (wait_for_tick(service)) {
         int64_t now_ms = clock_monotonic_ms();
 
+        if (service_is_restoring(service)) {
+            try_once_more(service, now_ms, &next_sweep_ms);
+            continue;
+        }
         look_at_changes(service);
         if (now_ms >= next_tick_ms) {
             look_at_deadlines(service);

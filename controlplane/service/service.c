@@ -82,7 +82,7 @@ struct service *service_new(const struct service_options *options, struct err *e
     service->tokens = options->tokens;
     service->personal_tokens = options->personal_tokens;
     service->deliveries = options->deliveries;
-    service->started_wall_ms = clock_wall_ms();
+    service->started_ms = clock_steady_ms();
     if (options->vault)
         vault_derive(options->vault, TOKEN_KEY_PURPOSE, service->token_key);
     else
@@ -93,7 +93,8 @@ struct service *service_new(const struct service_options *options, struct err *e
     service->admission = admission_new(options->config);
     if (open_backends(service, err) < 0
         || run_store_newest_key(options->db, &newest_key, err) < 0
-        || read_gauges(service, err) < 0 || take_restore(service, err) < 0)
+        || restored_read(service, err) < 0 || read_gauges(service, err) < 0
+        || take_restore(service, err) < 0)
         return NULL;
     id_start_after(newest_key);
     return TAKE(service);
@@ -221,6 +222,8 @@ void service_gauges(struct service *service, struct service_gauges *out)
         .orphans = atomic_load(&service->orphans),
         .strangers = atomic_load(&service->strangers),
         .launch_moves = atomic_load(&service->launch_moves),
+        .pruned = atomic_load(&service->pruned),
+        .restoring = service_is_restoring(service),
     };
     for (int i = 0; i < RUN_STATUS_COUNT; i++)
         out->ended[i] = atomic_load(&service->ended[i]);
@@ -287,7 +290,7 @@ int service_report_end(struct service *service, struct id id, int attempt,
 {
     enum run_status from;
 
-    if (run_store_end(service->db, id, attempt, end, clock_wall_ms(), &from, err) < 0)
+    if (run_store_end(service->db, id, attempt, end, clock_steady_ms(), &from, err) < 0)
         return -1;
     if (!run_status_is_terminal(from)) {
         log_end(id, end, "runner");
@@ -304,7 +307,7 @@ bool service_end_run(struct service *service, const struct run *run, const struc
     enum run_status from;
 
     ours.seen = run;
-    if (run_store_end(service->db, run->id, 0, &ours, clock_wall_ms(), &from, &err) < 0) {
+    if (run_store_end(service->db, run->id, 0, &ours, clock_steady_ms(), &from, &err) < 0) {
         if (err.kind != ERR_CONFLICT)
             log_error("ending a run failed, will retry", KV("error", err.text));
         return false;
@@ -335,7 +338,7 @@ int service_stop_run(struct service *service, struct id id, const struct audit_s
 {
     bool ended = false;
 
-    if (run_store_request_stop(service->db, id, clock_wall_ms(), source, &ended, err) < 0)
+    if (run_store_request_stop(service->db, id, clock_steady_ms(), source, &ended, err) < 0)
         return -1;
     if (ended) {
         log_end(id, &(struct run_end){.status = RUN_STOPPED}, "request");

@@ -71,7 +71,9 @@ struct service_gauges {
     int64_t orphans;                 /* jobs stopped because no run needed them */
     int64_t strangers;               /* jobs in the backend of runs that the store lacks */
     int64_t launch_moves;            /* runs that moved on to another backend */
+    int64_t pruned;                  /* runs that were forgotten */
     bool launching_paused;           /* a backend is away */
+    bool restoring;                  /* service_is_restoring */
     struct service_backend {
         const char *launcher;
         bool paused;
@@ -82,6 +84,9 @@ void service_gauges(struct service *service, struct service_gauges *out);
 
 /* --- Moves that come from outside ----------------------------------------------------------
  */
+
+/* The database was restored, and not every launcher has said yet which of its runs it has. */
+bool service_is_restoring(const struct service *service);
 
 /* A place in the queue for one more pending run: ERR_LIMITED (code "queue_full") when it is
  * full. Either service_queued or service_unreserve follows. */

@@ -6,6 +6,7 @@
 #include "service/backends.h"
 #include "service/service.h"
 #include "service/waiting.h"
+#include "store/backup.h"
 #include "store/run_store.h"
 
 #include <pthread.h>
@@ -36,10 +37,13 @@ struct service {
     _Atomic int64_t launched;
     _Atomic int64_t launch_failures;
     _Atomic int64_t launch_moves; /* to another backend */
+    _Atomic int64_t pruned;       /* runs */
     _Atomic int64_t ended[RUN_STATUS_COUNT];
     _Atomic int64_t orphans;   /* jobs stopped because no run needed them */
     _Atomic int64_t strangers; /* jobs of runs unknown to the store, at the last look */
-    int64_t started_wall_ms;
+    int64_t started_ms;
+    _Atomic bool restoring;      /* runs of a restored backup are still to be settled */
+    struct backup_mark restored; /* which */
 
     pthread_mutex_t take_lock; /* one thread at a time looks for the next pending run */
     pthread_mutex_t lock;      /* for what follows */
@@ -105,6 +109,11 @@ void look_after_restart(struct service *service, const struct run *run, int64_t 
 /* Stops jobs that no run needs, reports those of runs unknown (orphans.c). False when the
  * launcher keeps no list. */
 bool orphans_sweep(struct service *service);
+
+/* restored.c. Reads whether there is anything to be settled; settles it. False: a launcher
+ * doesn't answer; call again, and until then launch nothing and keep no deadline. */
+int restored_read(struct service *service, struct err *err) CHECKED;
+bool restored_settle(struct service *service);
 
 /* Settles every launch and run that the last process left under way. */
 int reconcile_after_restart(struct service *service, struct err *err) CHECKED;

@@ -14,7 +14,7 @@
 #define STORE_RETRY_MS 1000
 #define AGAIN_NOW 0
 
-static struct admission_run as_waiting(struct service *service, const struct run *run)
+struct admission_run take_place_of(struct service *service, const struct run *run)
 {
     return (struct admission_run){.id = run->id,
                                   .priority = run->priority,
@@ -62,7 +62,7 @@ static struct run *load_chosen(struct service *service, struct id id, int64_t *o
 static struct run *set_aside(struct service *service, const struct run *run,
                              int64_t *out_wait_ms)
 {
-    struct admission_run waiting = as_waiting(service, run);
+    struct admission_run waiting = take_place_of(service, run);
     struct err err = {0};
 
     if (run_queue_set_aside(service->db, &run->id, 1, service->config->queue_timeout_s, &err)
@@ -97,7 +97,7 @@ static struct run *choose(struct service *service, int64_t now_ms, int64_t *out_
     if (is_turn && (!run || goes_before(&chosen, run)))
         return load_chosen(service, chosen.id, out_wait_ms);
     if (run) {
-        struct admission_run waiting = as_waiting(service, run);
+        struct admission_run waiting = take_place_of(service, run);
 
         return admission_concerns(service->admission, &waiting)
                    ? set_aside(service, run, out_wait_ms)
@@ -140,7 +140,7 @@ static void not_taken(struct service *service, struct id id, const struct err *e
         return;
     }
     log_error("taking a run failed, will retry", KV("error", err->text));
-    admission_put_back(service->admission, id, clock_wall_ms() + STORE_RETRY_MS);
+    admission_put_back(service->admission, id, clock_steady_ms() + STORE_RETRY_MS);
     *out_wait_ms = STORE_RETRY_MS;
 }
 
@@ -171,7 +171,7 @@ static struct backend *backend_for(struct service *service, const struct run *ru
 struct launch *take_next(struct service *service, int64_t *out_wait_ms)
 {
     struct err err = {0};
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_steady_ms();
     struct backend *backend;
     struct launch *launch;
     struct secret *token;

@@ -193,6 +193,36 @@ static void test_a_token_may_name_what_is_open_only(void **state)
     }
 }
 
+static const char *launcher_in(cJSON **answer, struct test_server *server, const char *face,
+                               const char *id, const char *rest)
+{
+    scoped_str path = xasprintf("%s/%s%s", face, id, rest);
+
+    cJSON_Delete(TAKE(*answer));
+    assert_int_equal(test_server_call(server, "GET", path, TEST_API_KEY, NULL, NULL, answer),
+                     200);
+    return json_get_str(*answer, "launcher");
+}
+
+static void test_both_faces_say_who_has_it(void **state)
+{
+    scoped(test_server) server =
+        test_server_new(&(struct test_server_options){.configure = two});
+    scoped_str second = test_server_token(server, "octo/second");
+    scoped_str usual = test_server_token(server, "octo/hello");
+    scoped_str id = test_server_dispatch(server, second, "run_ms=1");
+    scoped_str away = test_server_dispatch(server, usual, AWAY);
+    scoped_json answer = NULL;
+
+    (void)state;
+    wait_until(is(server, id, "completed"), SOON_MS);
+    assert_string_equal(launcher_in(&answer, server, "/api/tasks", id, "/status"), "fake-2");
+    assert_string_equal(launcher_in(&answer, server, "/api/v1/agents", id, ""), "fake-2");
+    /* Nobody has the one that waits. */
+    assert_null(launcher_in(&answer, server, "/api/tasks", away, "/status"));
+    assert_null(launcher_in(&answer, server, "/api/v1/agents", away, ""));
+}
+
 static void test_a_dry_run_says_who_would_get_it(void **state)
 {
     scoped(test_server) server =
@@ -424,6 +454,7 @@ static void test_runs_of_two_launchers_go_on_after_a_restart(void **state)
 
 TEST_MAIN(cmocka_unit_test(test_a_token_chooses_over_its_repository_over_the_usual),
           cmocka_unit_test(test_a_token_may_name_what_is_open_only),
+          cmocka_unit_test(test_both_faces_say_who_has_it),
           cmocka_unit_test(test_a_dry_run_says_who_would_get_it),
           cmocka_unit_test(test_one_that_is_away_holds_up_no_run_of_another),
           cmocka_unit_test(test_which_one_is_away_is_said),

@@ -352,12 +352,16 @@ static void test_a_token_ends_when_it_was_said_to(void **state)
         200);
     free(test_server_dispatch(server, text_of(made), "x"));
     clock_set_for_test(now_ms + 60000);
-    assert_int_equal(
-        test_server_call(server, "GET", "/api/tasks", text_of(person_made), NULL, NULL, NULL),
-        401);
-    assert_int_equal(test_server_call(server, "POST", "/dispatchTask", text_of(made), NULL,
-                                      "{\"prompt\":\"x\"}", NULL),
-                     401);
+    for (int days = 0; days >= -1; days--) { /* a clock that is set back doesn't revive them */
+        clock_jump_for_test(days * 86400000LL);
+        assert_int_equal(test_server_call(server, "GET", "/api/tasks", text_of(person_made),
+                                          NULL, NULL, NULL),
+                         401);
+        assert_int_equal(test_server_call(server, "POST", "/dispatchTask", text_of(made), NULL,
+                                          "{\"prompt\":\"x\"}", NULL),
+                         401);
+    }
+    clock_jump_for_test(0);
 }
 
 /* --- The tokens over the API ----------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "model/token.h"
 #include "server.h"
 #include "store/run_store.h"
@@ -165,6 +166,27 @@ static void test_frozen_runner_is_lost(void **state)
     (void)state;
     wait_until(ended_as(server, id, "failed"), 30000);
     scoped_json task = shown(server, id);
+    assert_string_equal(json_get_str(task, "error_code"), "lost");
+}
+
+/* A day ahead no run is late or lost; a day back the frozen one is found out as ever. */
+static void test_a_clock_that_is_set_moves_no_deadline(void **state)
+{
+    scoped(test_server) server =
+        test_server_new(&(struct test_server_options){.lost_after_s = 2, .max_workers = 2});
+    scoped_str token = test_server_token(server, "octo/hello");
+    scoped_str lively = test_server_dispatch(server, token, "run_ms=4000");
+    scoped_str waits = test_server_dispatch(server, token, "frozen run_ms=600000");
+
+    (void)state;
+    clock_jump_for_test(86400000LL);
+    wait_until(ended_as(server, lively, "completed"), 30000);
+    clock_jump_for_test(-86400000LL);
+    scoped_str frozen = test_server_dispatch(server, token, "frozen run_ms=600000");
+    wait_until(ended_as(server, waits, "failed"), 30000);
+    wait_until(ended_as(server, frozen, "failed"), 30000);
+    clock_jump_for_test(0);
+    scoped_json task = shown(server, frozen);
     assert_string_equal(json_get_str(task, "error_code"), "lost");
 }
 
@@ -406,6 +428,7 @@ TEST_MAIN(cmocka_unit_test(test_run_goes_from_queue_to_completed),
           cmocka_unit_test(test_job_that_is_never_claimed_is_launch_failed),
           cmocka_unit_test(test_run_that_waits_too_long_has_failed),
           cmocka_unit_test(test_frozen_runner_is_lost),
+          cmocka_unit_test(test_a_clock_that_is_set_moves_no_deadline),
           cmocka_unit_test(test_worker_limit_holds),
           cmocka_unit_test(test_gauges_return_to_zero),
           cmocka_unit_test(test_stop_ends_a_pending_and_a_running_run),

@@ -527,6 +527,24 @@ static void test_logs_are_lines_with_their_time(void **state)
     assert_false(shows(&followed, "input_tokens"));
 }
 
+/* What is there when the answer begins is told at once, and not when a quiet stream is asked
+ * again (15 s). It is a race: most of the times it is won. */
+static void test_what_is_there_before_the_stream_is_not_waited_for(void **state)
+{
+    scoped(test_server) server = test_server_new(&by_hand);
+    scoped_str id = submit(server, TEST_API_KEY);
+    scoped_str path = path_of("/api/tasks/*/logs", id);
+
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        scoped_watcher watcher = {.fd = -1};
+
+        watch(&watcher, server, path, TEST_API_KEY, "");
+        wait_until((listen_to(&watcher), watcher.ended), 10000);
+        assert_int_equal(watcher.status, 200);
+    }
+}
+
 static void test_the_log_of_a_job_is_what_the_backend_has(void **state)
 {
     scoped(test_server) server = test_server_new(&by_hand);
@@ -576,5 +594,6 @@ TEST_MAIN(cmocka_unit_test(test_task_events_show_the_run_from_queue_to_end),
           cmocka_unit_test(test_the_eleventh_stream_of_a_credential_is_429),
           cmocka_unit_test(test_a_revoked_token_loses_its_streams),
           cmocka_unit_test(test_logs_are_lines_with_their_time),
+          cmocka_unit_test(test_what_is_there_before_the_stream_is_not_waited_for),
           cmocka_unit_test(test_the_log_of_a_job_is_what_the_backend_has),
           cmocka_unit_test(test_wrong_choices_of_a_log_are_refused))

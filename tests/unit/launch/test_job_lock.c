@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/alloc.h"
@@ -196,6 +197,25 @@ static void test_only_the_process_that_began_before_is_the_runner(void **state)
     (void)status_of(child);
 }
 
+/* The limit stands in for a full disk. */
+static void test_a_child_that_cannot_write_its_line_leaves_nothing(void **state)
+{
+    const struct place *place = *state;
+    const struct rlimit none = {0};
+    struct job_lock_claim claim;
+    pid_t child;
+
+    job_lock_claim_init(&claim, place->path, 77);
+    child = fork();
+    if (child == 0) {
+        (void)signal(SIGXFSZ, SIG_IGN);
+        _exit(setrlimit(RLIMIT_FSIZE, &none) < 0 ? 9 : job_lock_claim_in_child(&claim));
+    }
+    job_lock_claim_done(&claim);
+    assert_int_equal(WEXITSTATUS(status_of(child)), JOB_LOCK_NO_DISK);
+    assert_int_equal(look(place).phase, JOB_LOCK_NEVER);
+}
+
 static void test_proc_stat_knows_this_process(void **state)
 {
     struct proc_stat stat;
@@ -220,4 +240,5 @@ TEST_MAIN(IN_A_PLACE(test_without_a_file_it_never_ran),
           IN_A_PLACE(test_the_end_is_noted_behind_the_line),
           IN_A_PLACE(test_a_line_of_another_boot_names_no_process),
           IN_A_PLACE(test_only_the_process_that_began_before_is_the_runner),
+          IN_A_PLACE(test_a_child_that_cannot_write_its_line_leaves_nothing),
           cmocka_unit_test(test_proc_stat_knows_this_process))
