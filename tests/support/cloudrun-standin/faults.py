@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Misbehaviour that a test asks for: of the next matching requests."""
+import random
 import threading
 
 BEFORE = ("status", "reset_before", "delay", "raw")
@@ -24,6 +25,7 @@ class Faults:
             self.pending.append({
                 "method": wanted.get("method"), "path": wanted.get("path", ""),
                 "times": int(wanted.get("times", 1)), "action": action,
+                "chance": float(wanted.get("chance", 1)),
                 "status": int(wanted.get("status", 500)), "reason": wanted.get("reason"),
                 "message": wanted.get("message", "it is a test"),
                 "details": wanted.get("details"), "headers": wanted.get("headers", {}),
@@ -38,7 +40,8 @@ class Faults:
         """The first fault that fits, used up once more; None. `path` has no query."""
         with self.lock:
             for fault in self.pending:
-                if fault["method"] in (None, method) and fault["path"] in path:
+                if (fault["method"] in (None, method) and fault["path"] in path
+                        and random.random() < fault["chance"]):
                     fault["times"] -= 1
                     if fault["times"] == 0:
                         self.pending.remove(fault)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong on purpose, and what was asked for: shared by both kinds of engine."""
+import random
 import threading
 
 
@@ -8,6 +9,7 @@ class Faults:
         self.lock = threading.Lock()
         self.waiting = []
         self.requests = []
+        self.met = 0
 
     def add(self, fault):
         with self.lock:
@@ -23,8 +25,11 @@ class Faults:
             for fault in self.waiting:
                 if fault.get("method", method) != method or fault.get("path", "") not in path:
                     continue
+                if random.random() >= fault.get("chance", 1):
+                    continue
+                self.met += 1
                 fault["times"] -= 1
-                if fault["times"] <= 0:
+                if fault["times"] == 0:
                     self.waiting.remove(fault)
                 return fault
         return None

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import git_http
 from answer import Answer, Refused
 from call import Call
-from faults import Faults
+from faults import AFTER, Faults
 from request_log import REQUEST_BODY_MAX, RequestLog
 from rest import find_route
 
@@ -125,10 +125,11 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(Answer(fault["status"], fault["body"], headers=fault["headers"]))
             return
         found, query = git_http.match(self.path)
+        after = fault if action in AFTER else None
         if found:
-            self.serve_git(found, query, body, size, drop=action == "reset_after")
+            self.serve_git(found, query, body, size, after)
         else:
-            self.reply(self.rest(body, size), drop=action == "reset_after")
+            self.reply(self.rest(body, size), after)
 
     def rest(self, body, size):
         if size > REST_BODY_MAX:
@@ -152,19 +153,19 @@ class Handler(BaseHTTPRequestHandler):
             answer.headers[f"X-RateLimit-{name.capitalize()}"] = str(value)
         return answer
 
-    def serve_git(self, found, query, body, size, drop):
+    def serve_git(self, found, query, body, size, after):
         repo, refusal = git_http.check(self.server, found, query, self.headers)
         if refusal:
-            self.reply(refusal, drop)
+            self.reply(refusal, after)
             return
         output = git_http.run(self.server, repo, found, query, self.command, self.headers, body,
                               size)
         status, headers = next(output)
-        if drop:
+        if after:
             for _ in output:
                 pass
-            self.record(status, None)
-            raise Dropped
+            self.reply(Answer(status), after)
+            return
         self.record(status, None)
         self.send_response(status)
         for name, value in headers.items():
@@ -188,6 +189,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/_standin/requests" and self.command == "GET":
             return Answer(200, self.server.log.matching(query.get("method"),
                                                         query.get("path_prefix", "/")))
+        if path == "/_standin/faults" and self.command == "GET":
+            return Answer(200, {"met": self.server.faults.met})
         if path == "/_standin/faults" and self.command == "DELETE":
             self.server.faults.clear()
             return Answer(200, {})
@@ -205,10 +208,13 @@ class Handler(BaseHTTPRequestHandler):
 
     # --- Answering ---
 
-    def reply(self, answer, drop=False):
+    def reply(self, answer, after=None):
+        """`after`: the fault that comes over it; what was done is what is recorded."""
         self.record(answer.status, answer)
-        if drop:
+        if after and after["action"] == "reset_after":
             raise Dropped
+        if after:
+            answer = Answer(after["status"], after["body"], headers=dict(after["headers"]))
         answer.headers["X-GitHub-Request-Id"] = self.request_id
         self.send(answer)
 
