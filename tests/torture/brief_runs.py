@@ -124,16 +124,24 @@ def judge(dispatchd, acknowledged, ways=(("completed", None),)):
 
 
 def judge_jobs(place, acknowledged):
-    """One runner was started for each run, and it claimed it. That its report was taken is what
-    its run says; the runner may still be asking again for the answer."""
+    """One runner claimed each run, and one was started for each of its attempts: a runner that
+    ended before it claimed is followed by another. That the report was taken is what the run
+    says; the runner may still be asking again for the answer. Returns how many followed."""
     seen = notes(place)
+    told = collections.defaultdict(list)
+    with open(os.path.join(place, "notes"), encoding="ascii") as text:
+        for line in text:
+            what, run, attempt = line.split()
+            told[run].append((what, attempt))
+    followed = 0
     for run in acknowledged.values():
-        counts = {what: seen[what][run] for what in ("started", "claimed", "reported")}
-        if (counts["started"], counts["claimed"]) != (1, 1) or counts["reported"] > 1:
-            with open(os.path.join(place, "notes"), encoding="ascii") as text:
-                told = [line.strip() for line in text if run in line]
-            raise Failed(f"{run}: {told} ({sum(seen['started'].values())} runners for"
+        attempts = [attempt for what, attempt in told[run] if what == "started"]
+        if (not attempts or len(set(attempts)) != len(attempts) or seen["claimed"][run] != 1
+                or seen["reported"][run] > 1):
+            raise Failed(f"{run}: {told[run]} ({sum(seen['started'].values())} runners for"
                          f" {len(acknowledged)} runs)")
+        followed += len(attempts) - 1
+    return followed
 
 
 class Engine:
