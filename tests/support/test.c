@@ -3,6 +3,7 @@
 
 #include <ftw.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -38,4 +39,12 @@ void test_file_write(const char *dir, const char *name, const char *text)
 
     if (!out || fputs(text, out) < 0 || fclose(out) != 0)
         fail_msg("can't write %s", path);
+}
+
+int64_t test_cpu_us(void)
+{
+    struct timespec spent = {0};
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+    return (int64_t)spent.tv_sec * 1000000 + spent.tv_nsec / 1000;
 }

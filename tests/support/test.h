@@ -60,4 +60,8 @@ void test_dir_remove(const char *path);
 
 /* Writes a file (0644), failing the test when it can't. */
 void test_file_write(const char *dir, const char *name, const char *text);
+
+/* CPU time of this thread, in microseconds: what else the machine does isn't in it. For how
+ * work grows, as a ratio; never as a limit of its own. */
+int64_t test_cpu_us(void);
 #endif

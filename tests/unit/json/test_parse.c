@@ -237,20 +237,28 @@ static char *many_keys(int n_keys, int repeat)
     return buf_take(&text);
 }
 
+static int64_t cost_of_keys(int n_keys)
+{
+    struct err err = {0};
+    scoped_str text = many_keys(n_keys, -1);
+    int64_t began_us = test_cpu_us();
+    scoped_json got = parse(text, &err);
+
+    assert_made(got, err);
+    return test_cpu_us() - began_us;
+}
+
+/* Of 20 times the keys, comparing all pairs would cost 400 times as much. */
 static void test_many_keys_take_no_quadratic_time(void **state)
 {
     struct err err = {0};
-    scoped_str differ = many_keys(150000, -1);
     scoped_str repeat = many_keys(150000, 77777);
-    int64_t start_ms = clock_monotonic_ms();
-    scoped_json got = parse(differ, &err);
+    int64_t some_us = cost_of_keys(7500);
 
     (void)state;
-    assert_made(got, err);
+    assert_true(cost_of_keys(150000) < 100 * (some_us + 1));
     assert_null(parse(repeat, &err));
     assert_non_null(strstr(err.text, "key \"77777\" is there twice"));
-    /* Comparing all pairs takes minutes; the bound leaves room for a checker and a busy CPU. */
-    assert_true(clock_monotonic_ms() - start_ms < 8000);
 }
 
 static void test_nesting_ends_at_its_limit(void **state)
@@ -293,7 +301,6 @@ static void test_a_million_levels_are_refused_at_once(void **state)
 {
     enum { LEVELS = 1000000 };
     char *text = xcalloc(1, LEVELS * 6);
-    int64_t start_ms = clock_monotonic_ms();
 
     (void)state;
     memset(text, '[', LEVELS);
@@ -301,7 +308,6 @@ static void test_a_million_levels_are_refused_at_once(void **state)
     for (int i = 0; i < LEVELS; i++)
         memcpy(text + i * 5L, "{\"a\":", 5);
     assert_refused(text, LEVELS * 5L, "line 1, column 161: nested more than 32 levels deep");
-    assert_true(clock_monotonic_ms() - start_ms < 2000);
     free(text);
 }
 
