@@ -117,6 +117,7 @@ int kubernetes_logs(void *self, const char *name, size_t limit_bytes, struct buf
     const struct kubernetes *kubernetes = self;
     struct kubernetes_state state;
     struct kubernetes_target target;
+    struct err failure = {0};
 
     if (!kubernetes_target_of(name, &target))
         return kubernetes_refuse_ref(name, err);
@@ -133,7 +134,14 @@ int kubernetes_logs(void *self, const char *name, size_t limit_bytes, struct buf
         return state.job.state == KUBERNETES_JOB_OPEN
                    ? 0
                    : err_set(err, ERR_NOT_FOUND, "its pod is gone");
-    return kubernetes_api_pod_log(&kubernetes->api, state.pod.name,
-                                  kubernetes_template_container(kubernetes->template),
-                                  limit_bytes, out, err);
+    if (kubernetes_api_pod_log(&kubernetes->api, state.pod.name,
+                               kubernetes_template_container(kubernetes->template), limit_bytes,
+                               out, &failure)
+        == 0)
+        return 0;
+    /* For a moment the API server knows of a pod that its node has not heard of. */
+    if (failure.kind == ERR_NOT_FOUND && state.pod.state != KUBERNETES_POD_ENDED)
+        return 0;
+    *err = failure;
+    return -1;
 }

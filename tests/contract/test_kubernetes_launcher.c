@@ -310,6 +310,24 @@ static void test_a_refused_job_is_a_failure(void **state)
     assert_non_null(strstr(err.text, "spec.x: no"));
 }
 
+/* The API server's answer while the node has not heard of the pod yet. */
+static void test_a_pod_that_its_node_does_not_know_yet_has_no_log(void **state)
+{
+    scoped(world) world = world_of(state);
+    scoped_str ref = start(world, LONG);
+    scoped_str logs = NULL;
+
+    await_started(world, ref);
+    fault(world, "{\"action\": \"status\", \"status\": 404, \"reason\": \"NotFound\", "
+                 "\"message\": \"the server could not find the requested resource\", "
+                 "\"method\": \"GET\", \"path\": \"/log\"}");
+    logs = logs_of(world, ref, 1000);
+    assert_string_equal(logs ? logs : "", "");
+    assert_true(executions(world, ref) == 1);
+    stop(world, ref);
+    (void)await_end(world, ref);
+}
+
 static void test_without_its_secret_a_job_goes_again(void **state)
 {
     scoped(world) world = world_of(state);
@@ -793,6 +811,7 @@ int main(void)
         OVER(kubernetes, test_a_job_of_others_is_left_alone),
         OVER(kubernetes, test_a_busy_server_is_no_failure_of_the_run),
         OVER(kubernetes, test_a_refused_job_is_a_failure),
+        OVER(kubernetes, test_a_pod_that_its_node_does_not_know_yet_has_no_log),
         OVER(kubernetes, test_without_its_secret_a_job_goes_again),
         OVER(kubernetes, test_the_next_start_makes_the_missing_secret),
         OVER(kubernetes, test_while_the_server_is_away_nothing_is_lost),
