@@ -247,7 +247,7 @@ ifeq ($(TEST),)
 endif
 
 e2e: all
-	@BUILD=$(BUILD) tests/run-e2e --full
+	@BUILD=$(BUILD) E2E_AFTER_TEST=$(E2E_AFTER_TEST) tests/run-e2e --full
 # The coding agents themselves, from npm, against a scripted model; AGENTS='opencode plans' picks.
 e2e-agents: all
 	@BUILD=$(BUILD) PYTHONDONTWRITEBYTECODE=1 tests/e2e/agents/test_agents.py $(AGENTS)
