@@ -22,8 +22,8 @@ static void set_up_library(void)
 static const char *const pragmas[] = {
     [CONN_WRITES] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                     "PRAGMA foreign_keys = OFF; PRAGMA secure_delete = FAST;"
-                    "PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -16384;",
-    [CONN_READS] = "PRAGMA query_only = ON; PRAGMA cache_size = -4096;",
+                    "PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -8192;",
+    [CONN_READS] = "PRAGMA query_only = ON; PRAGMA cache_size = -2048;",
     [CONN_COPIES] = "PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF;",
     [CONN_LOOKS] = "PRAGMA query_only = ON;",
 };
