@@ -257,7 +257,8 @@ e2e: $(DOCKER_TESTS)
 e2e-docker: all $(DOCKER_TESTS)
 	@BUILD=$(BUILD) tests/e2e/docker/run
 # On a cluster alone; tests/e2e/kubernetes/run says on which.
-KUBERNETES_TESTS := $(BUILD)/tests/contract/test_launcher_contract $(BUILD)/tests/contract/test_kubernetes_launcher
+KUBERNETES_TESTS := $(BUILD)/tests/contract/test_launcher_contract $(BUILD)/tests/contract/test_kubernetes_launcher \
+    $(BUILD)/tests/contract/test_kubernetes_server
 e2e: $(KUBERNETES_TESTS)
 e2e-kubernetes: $(KUBERNETES_TESTS)
 	@BUILD=$(BUILD) tests/e2e/kubernetes/run
@@ -284,7 +285,7 @@ bench-compare: all $(BUILD)/bench/load
 	@BUILD=$(BUILD) CC='$(CC)' tests/bench/compare $(or $(BASE),$(error BASE=revision is missing))
 bench-readme:
 	@BUILD=$(BUILD) tests/bench/readme
-bench-grow: all
+bench-grow: all $(BUILD)/torture/resum
 	@BUILD=$(BUILD) tests/bench/grow
 bench-runner: all $(BUILD)/bench/gateway
 	@BUILD=$(BUILD) tests/bench/runner

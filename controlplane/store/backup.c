@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "store/conn.h"
 #include "store/db_file.h"
+#include "store/summed_file.h"
 
 /*
  * The copy is made by whoever wants it, with SQLite's online backup over a connection of its
@@ -155,12 +156,15 @@ static int copy_steps(const struct copy *copy, sqlite3_backup *backup)
 static int copy_pages(const struct copy *copy, struct db_conn *from, struct err *err)
 {
     scoped(db_conn) to = db_conn_open(copy->partial, CONN_COPIES, err);
-    sqlite3_backup *backup =
-        to ? sqlite3_backup_init(to->raw, "main", from->raw, "main") : NULL;
+    sqlite3_backup *backup;
     int result;
 
     if (!to)
         return -1;
+    /* The copy has the very pages of what is copied, so sums only where there is room. */
+    if (!summed_file_is_summed(from->raw))
+        summed_file_go_plain(to->raw);
+    backup = sqlite3_backup_init(to->raw, "main", from->raw, "main");
     if (!backup)
         return db_conn_fail(to, NULL, err);
     result = copy_steps(copy, backup);
@@ -177,7 +181,7 @@ static int check_ours(struct db_conn *conn, int64_t *out_version, struct err *er
     if (db_conn_number(conn, "PRAGMA application_id", &application, err) < 0
         || db_conn_number(conn, "PRAGMA user_version", out_version, err) < 0)
         return -1;
-    if (application != DB_APPLICATION_ID || *out_version < 1)
+    if (!db_file_is_ours(application) || *out_version < 1)
         return err_set(err, ERR_INVALID, "it isn't a database of dispatchd");
     if (*out_version > n_migrations)
         return err_set(err, ERR_CONFLICT,

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "store/summed_file.h"
 
 #define BUSY_TIMEOUT_MS 5000
 
@@ -35,13 +36,26 @@ static const int open_flags[] = {
     [CONN_LOOKS] = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
 };
 
+/* The pages of a new database leave room for their sums. */
+static int make_room(struct db_conn *conn, struct err *err)
+{
+    if (!summed_file_is_empty(conn->raw) || summed_file_reserve(conn->raw) == SQLITE_OK)
+        return 0;
+    return err_set(err, ERR_INTERNAL, "SQLite leaves no room for the sums of pages");
+}
+
 struct db_conn *db_conn_open(const char *name, enum conn_use use, struct err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     scoped(db_conn) conn = xcalloc(1, sizeof(*conn));
 
     (void)pthread_once(&once, set_up_library);
-    if (sqlite3_open_v2(name, &conn->raw, open_flags[use] | SQLITE_OPEN_NOMUTEX, NULL)
+    if (!summed_file_vfs()) {
+        err_set(err, ERR_INTERNAL, "SQLite has no VFS to put sums of pages over");
+        return NULL;
+    }
+    if (sqlite3_open_v2(name, &conn->raw, open_flags[use] | SQLITE_OPEN_NOMUTEX,
+                        summed_file_vfs())
         != SQLITE_OK) {
         (void)db_conn_fail(conn, NULL, err);
         return NULL;
@@ -52,7 +66,7 @@ struct db_conn *db_conn_open(const char *name, enum conn_use use, struct err *er
     (void)sqlite3_wal_autocheckpoint(conn->raw, 0);
     if (use == CONN_READS || use == CONN_LOOKS)
         (void)sqlite3_db_config(conn->raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    if (db_script(conn, pragmas[use], err) < 0)
+    if (make_room(conn, err) < 0 || db_script(conn, pragmas[use], err) < 0)
         return NULL;
     return TAKE(conn);
 }
@@ -88,7 +102,8 @@ static enum err_kind kind_of(int code)
 
 static bool is_damage(int code)
 {
-    return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
+    return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB
+           || code == SQLITE_IOERR_DATA;
 }
 
 int db_conn_damaged(struct db_conn *conn, const char *what, struct err *err)
@@ -106,10 +121,21 @@ int db_conn_damaged(struct db_conn *conn, const char *what, struct err *err)
     return err_set_code(err, ERR_UNAVAILABLE, "database_corrupt", "the database is corrupt");
 }
 
+static int fail_of_page(struct db_conn *conn, struct err *err)
+{
+    char what[64];
+
+    (void)snprintf(what, sizeof(what), "page %u isn't as it was written",
+                   summed_file_wrong_page(conn->raw));
+    return db_conn_damaged(conn, what, err);
+}
+
 int db_conn_fail(struct db_conn *conn, const char *sql, struct err *err)
 {
     int code = conn->raw ? sqlite3_extended_errcode(conn->raw) : SQLITE_NOMEM;
 
+    if (code == SQLITE_IOERR_DATA)
+        return fail_of_page(conn, err);
     if (is_damage(code) && conn->damage)
         return db_conn_damaged(conn, sqlite3_errmsg(conn->raw), err);
     return err_set(err, kind_of(code), "%s (%d)%s%.200s",
@@ -137,5 +163,7 @@ int db_conn_check(struct db_conn *conn, const char *pragma, struct err *err)
         return -1;
     if (row == 1 && stmt_text(stmt, 0) && strcmp(stmt_text(stmt, 0), "ok") == 0)
         return 0;
+    if (summed_file_wrong_page(conn->raw))
+        return fail_of_page(conn, err);
     return err_set(err, ERR_INTERNAL, "%s", row == 1 ? stmt_text(stmt, 0) : "no answer");
 }

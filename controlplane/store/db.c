@@ -7,9 +7,12 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "store/add_sums.h"
 #include "store/conn.h"
 #include "store/db_file.h"
 #include "store/migrate.h"
+#include "store/page_sum.h"
+#include "store/summed_file.h"
 #include "store/writer.h"
 
 /* More readers than cores gain nothing; a few more let a slow one be overtaken. */
@@ -57,13 +60,45 @@ static void remove_directory(const struct db *db)
     (void)rmdir(db->directory);
 }
 
+/* A database is served without, as it was before: nothing that it can't help is refused. */
+static void add_missing_sums(const char *path)
+{
+    struct err err;
+
+    if (!add_sums_is_due(path))
+        return;
+    if (!add_sums_is_quick(path))
+        log_warn("the pages of this database have no sums, so a changed bit may go unnoticed: "
+                 "dispatchd backup, then dispatchd restore, adds them",
+                 KV("database", path));
+    else if (add_sums(path, &err) < 0)
+        log_warn("the pages of this database can't be given sums, will retry at the next start",
+                 KV("database", path), KV("error", err.text));
+    else
+        log_info("the pages of this database have sums now", KV("database", path));
+}
+
+/* That a new database has sums is to be told by its file, not by a log beside it. */
+static int tell_of_sums(struct db_conn *conn, struct err *err)
+{
+    int64_t application;
+
+    if (!summed_file_is_summed(conn->raw))
+        return 0;
+    if (db_conn_number(conn, "PRAGMA application_id", &application, err) < 0)
+        return -1;
+    if (application == APPLICATION_ID_SUMMED)
+        return 0;
+    return db_script(conn, PRAGMA_SUMMED "; PRAGMA wal_checkpoint(PASSIVE)", err);
+}
+
 static int open_writer(struct db *db, struct err *err)
 {
     scoped(db_conn) conn = db_conn_open(db->path, CONN_WRITES, err);
 
     if (!conn)
         return err_wrap(err, "opening the database %s", db->path);
-    if (db_migrate(conn, migrations, n_migrations, err) < 0)
+    if (db_migrate(conn, migrations, n_migrations, err) < 0 || tell_of_sums(conn, err) < 0)
         return err_wrap(err, "the database %s", db->path);
     conn->damage = &db->damage;
     db->writer = writer_start(TAKE(conn), err);
@@ -97,8 +132,10 @@ struct db *db_open(const char *path, struct err *err)
     } else {
         db->path = xstrdup(path);
     }
-    if (db_file_prepare(db->path, n_migrations, err) < 0 || open_writer(db, err) < 0
-        || open_readers(db, err) < 0)
+    if (db_file_prepare(db->path, n_migrations, err) < 0)
+        return NULL;
+    add_missing_sums(db->path);
+    if (open_writer(db, err) < 0 || open_readers(db, err) < 0)
         return NULL;
     return TAKE(db);
 }

@@ -27,10 +27,11 @@ extern const int n_migrations;
  * Opens (and creates, 0600) the database, migrates it, starts the writer. The caller must
  * hold the lock on it (store/lock.h). ":memory:" gives a private database for tests, in a new
  * directory under /dev/shm (or $TMPDIR) that goes away with it: real files, because SQLite's
- * in-memory databases have no WAL and lock whole tables. Refusals are one clear sentence: not a
- * database or corrupt (PRAGMA quick_check on open after an unclean end) ERR_INVALID, a schema
- * newer than ours ERR_CONFLICT, a directory that can't be written ERR_DENIED. A refused file is
- * left as it was.
+ * in-memory databases have no WAL and lock whole tables. Each page has a sum; a database from
+ * before there were any is given them, unless that would take long. Refusals are one clear
+ * sentence: not a database or corrupt (the sums; PRAGMA quick_check after an unclean end)
+ * ERR_INVALID, a schema newer than ours ERR_CONFLICT, a directory that can't be written
+ * ERR_DENIED. A refused file is left as it was.
  */
 struct db *db_open(const char *path, struct err *err) CHECKED;
 /* Finishes the writes that were handed in, checkpoints, closes. */

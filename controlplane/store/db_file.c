@@ -10,6 +10,8 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "store/conn.h"
+#include "store/page_sum.h"
+#include "store/summed_file.h"
 #include "store/wal_file.h"
 
 /*
@@ -17,11 +19,11 @@
  * that SQLite makes no files beside it. After a kill there is a WAL to be read as well, which
  * takes a shared-memory file; that one is removed again.
  */
-#define HEADER_SIZE 100
 #define MAGIC "SQLite format 3"
 /* Either check reads everything, so after a clean end they are for small files only; and of
  * large ones integrity_check, which also holds rows and indexes against each other, takes too
- * long. */
+ * long. The sums of pages are fast enough to be looked at each time. Beside a log some pages of
+ * the file may be torn, which the log has whole; then the checks' own reading has to do. */
 #define CHECK_ALWAYS_BELOW_BYTES (64LL * 1024 * 1024)
 
 struct look {
@@ -29,11 +31,22 @@ struct look {
     int newest_version;
     off_t size;
     bool has_wal; /* one with something in it */
+    bool is_summed;
 };
 
 static int refuse(struct err *err, const char *path, const char *why)
 {
     return err_set_code(err, ERR_INVALID, "database_unusable", "the database %s %s", path, why);
+}
+
+static int refuse_sums(struct err *err, const char *path, const struct err *why)
+{
+    if (why->kind != ERR_INVALID) {
+        *err = *why;
+        return err_wrap(err, "the database %s can't be read", path);
+    }
+    return err_set_code(err, ERR_INVALID, "database_unusable", "the database %s is corrupt: %s",
+                        path, why->text);
 }
 
 static int denied(struct err *err, int number, const char *path)
@@ -79,28 +92,36 @@ static uint32_t big_endian(const uint8_t *bytes, int count)
 
 /* What the file's first bytes say, without SQLite. The page count of the header is only right
  * when there is no WAL to go with it. */
-static int check_header(const struct look *look, struct err *err)
+static int check_header(struct look *look, struct err *err)
 {
     scoped_fd fd = open(look->path, O_RDONLY | O_CLOEXEC);
-    uint8_t header[HEADER_SIZE] = {0};
+    uint8_t header[DATABASE_HEADER_SIZE] = {0};
     ssize_t got = fd < 0 ? -1 : pread(fd, header, sizeof(header), 0);
     uint32_t page_size;
     bool count_is_valid;
+    struct err sums = {0};
 
     if (got < 0)
         return denied(err, errno, look->path);
-    if (got < HEADER_SIZE || memcmp(header, MAGIC, sizeof(MAGIC)) != 0)
+    if (got < DATABASE_HEADER_SIZE || memcmp(header, MAGIC, sizeof(MAGIC)) != 0)
         return refuse(err, look->path, "is not a SQLite database");
-    page_size = big_endian(header + 16, 2);
-    if (page_size == 1)
-        page_size = 65536;
-    if (page_size < 512 || (page_size & (page_size - 1)))
+    page_size = page_size_in(header);
+    if (!page_size)
         return refuse(err, look->path, "is corrupt: its header is damaged");
     count_is_valid = memcmp(header + 24, header + 92, 4) == 0;
     if (!look->has_wal && count_is_valid
         && look->size < (off_t)big_endian(header + 28, 4) * (off_t)page_size)
         return refuse(err, look->path, "is truncated");
+    look->is_summed = page_sum_is_expected(header);
+    if (!look->has_wal && look->is_summed
+        && summed_file_check(look->path, page_size, look->size, &sums) < 0)
+        return refuse_sums(err, look->path, &sums);
     return 0;
+}
+
+bool db_file_is_ours(int64_t application_id)
+{
+    return application_id == APPLICATION_ID_PLAIN || application_id == APPLICATION_ID_SUMMED;
 }
 
 static int check_version(const struct look *look, struct db_conn *conn, struct err *err)
@@ -118,7 +139,7 @@ static int check_version(const struct look *look, struct db_conn *conn, struct e
             err, ERR_CONFLICT, "database_newer",
             "the database %s is of a newer version (%lld, this program knows %d)", look->path,
             (long long)version, look->newest_version);
-    if (application != DB_APPLICATION_ID && (version || tables))
+    if (!db_file_is_ours(application) && (version || tables))
         return refuse(err, look->path, "belongs to another program");
     return 0;
 }

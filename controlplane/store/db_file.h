@@ -3,6 +3,9 @@
 #define STORE_DB_FILE_H
 #include "base/err.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /*
  * The database as a file, before SQLite may write to it. Private to this folder.
  *
@@ -16,5 +19,6 @@ int db_file_prepare(const char *path, int newest_version, struct err *err) CHECK
  * made. ERR_NOT_FOUND. */
 int db_file_check(const char *path, int newest_version, struct err *err) CHECKED;
 
-#define DB_APPLICATION_ID 0x44535054 /* as in migrations/0001_runs.sql */
+/* With sums in its pages or without. */
+bool db_file_is_ours(int64_t application_id);
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "store/add_sums.h"
 #include "store/audit.h"
 #include "store/conn.h"
 #include "store/db_file.h"
@@ -99,15 +100,18 @@ static int mark_write(struct db_conn *conn, void *ctx, struct err *err)
                         "database.restore", "database", detail, err);
 }
 
-/* Migrated, sound and marked, in one file. */
+/* Migrated, sound, with sums and marked, in one file. */
 static int prepare(const char *fresh, struct backup_facts *out, struct err *err)
 {
     scoped_str wal = xasprintf("%s-wal", fresh);
-    scoped(db) db = db_open(fresh, err);
+    scoped(db) db = NULL;
     int result = -1;
     struct stat st;
     scoped_fd fd = -1;
 
+    if (add_sums_is_due(fresh) && add_sums(fresh, err) < 0)
+        return -1;
+    db = db_open(fresh, err);
     if (db && db_check(db, err) == 0 && db_write(db, mark_write, out, err) == 0)
         result = 0;
     db_free(TAKE(db));

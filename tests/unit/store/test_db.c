@@ -167,8 +167,8 @@ static void test_writes_that_come_together_share_one_commit(void **state)
         assert_ok(db_write_later(db, write_note, &notes[i], ignore_answer, &err), err);
     }
     (void)sem_post(&gate.open);
-    wait_until(notes_in(db) == 100, 5000);
-    wait_until((db_stats(db, &after), after.commits == before.commits + 2), 5000);
+    wait_until(notes_in(db) == 100, 60000);
+    wait_until((db_stats(db, &after), after.commits == before.commits + 2), 60000);
     assert_int_equal(after.largest_batch, 100);
 }
 
@@ -220,7 +220,7 @@ static void test_a_failing_write_takes_nothing_else_with_it(void **state)
     }
     (void)sem_post(&gate.open);
     for (int i = 0; i < 9; i++) {
-        wait_until(atomic_load(&noted[i].answer.n_answers) == 1, 5000);
+        wait_until(atomic_load(&noted[i].answer.n_answers) == 1, 60000);
         assert_int_equal(noted[i].answer.failed, i % 3 == 1);
         if (i % 3 == 1)
             assert_int_equal(noted[i].answer.err.kind, ERR_INVALID);
@@ -283,7 +283,7 @@ static void test_later_answers_come_once_and_in_order(void **state)
         noted[i].note = (struct note){.number = i, .text = "n"};
         assert_ok(db_write_later(db, write_noted, &noted[i], keep_answer, &err), err);
     }
-    wait_until(atomic_load(&answers_so_far) == 2000, 10000);
+    wait_until(atomic_load(&answers_so_far) == 2000, 60000);
     for (int i = 0; i < 2000; i++) {
         assert_int_equal(atomic_load(&noted[i].answer.n_answers), 1);
         assert_int_equal(noted[i].answer.order, i);
@@ -311,7 +311,7 @@ static void test_an_answer_comes_after_the_commit(void **state)
     (void)state;
     seen_by = db;
     assert_ok(db_write_later(db, write_note, &note, look_from_outside, &err), err);
-    wait_until(atomic_load(&seen_after_commit) >= 0, 5000);
+    wait_until(atomic_load(&seen_after_commit) >= 0, 60000);
     assert_int_equal(atomic_load(&seen_after_commit), 1);
 }
 
@@ -335,7 +335,7 @@ static void test_a_full_queue_refuses_and_recovers(void **state)
     assert_refused(db_write(db, write_note, &more, &err), err, ERR_UNAVAILABLE, NULL);
     assert_true(err.retry_after_s > 0);
     (void)sem_post(&gate.open);
-    wait_until(atomic_load(&answers_so_far) == DB_QUEUE_MAX, 30000);
+    wait_until(atomic_load(&answers_so_far) == DB_QUEUE_MAX, 60000);
     assert_ok(db_write(db, write_note, &more, &err), err);
     assert_int_equal(notes_in(db), DB_QUEUE_MAX + 1);
     free(noted);
@@ -471,7 +471,7 @@ static void test_a_full_disk_refuses_and_heals(void **state)
     }
     (void)sem_post(&gate.open);
     for (int i = 0; i < 5; i++) {
-        wait_until(atomic_load(&noted[i].answer.n_answers) == 1, 5000);
+        wait_until(atomic_load(&noted[i].answer.n_answers) == 1, 60000);
         assert_true(noted[i].answer.failed);
         assert_int_equal(noted[i].answer.err.kind, ERR_UNAVAILABLE);
     }
@@ -670,7 +670,7 @@ static void test_a_large_wal_shrinks_although_nothing_is_written(void **state)
     (void)sem_post(&read.leave);
     (void)pthread_join(thread, &failed);
     assert_null(failed);
-    wait_until(is_shrunk_by_writing_nothing(db), 20000);
+    wait_until(is_shrunk_by_writing_nothing(db), 60000);
 }
 
 /* --- Files -------------------------------------------------------------------------------- */
