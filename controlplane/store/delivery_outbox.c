@@ -84,20 +84,26 @@ struct telling {
     char *payload;
 };
 
-static char *text_result(struct db_conn *conn, int64_t key, struct err *err)
+/* *out is NULL when there is none. */
+static int text_result(struct db_conn *conn, int64_t key, char **out, struct err *err)
 {
     scoped(stmt) st = db_query(conn, err, "SELECT text FROM run_result WHERE key = ?1", B(key));
+    int row = st ? stmt_step(st, err) : -1;
 
-    return st && stmt_step(st, err) == 1 ? stmt_text_copy(st, 0) : NULL;
+    if (row == 1)
+        *out = stmt_text_copy(st, 0);
+    return row < 0 ? -1 : 0;
 }
 
 /* The run's page without its prompt, which the receiver has no need of. */
 static int make_payload(struct db_conn *conn, struct telling *telling, const char *event,
                         struct err *err)
 {
-    scoped_str result = text_result(conn, telling->run_id.key, err);
+    scoped_str result = NULL;
     scoped_json document = NULL;
 
+    if (text_result(conn, telling->run_id.key, &result, err) < 0)
+        return -1;
     telling->run = run_store_load_in(conn, telling->run_id, err);
     if (!telling->run)
         return -1;

@@ -3,44 +3,12 @@
  * with nothing done, neither the move nor what is written beside it, and can be made again. */
 #include "store/run_store.h"
 
-#include <sqlite3.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "store/conn.h"
-#include "store_test.h"
+#include "giving_up.h"
 
 #define NOW NO_TIME_YET
-
-/* --- Giving up ---------------------------------------------------------------------------- */
-
-static _Atomic int64_t left; /* looks until then; 0: never */
-static atomic_bool gave_up;
-
-/* Outside of a transaction not: SQLite looks once more when a COMMIT is made already. */
-static int look(void *ctx)
-{
-    if (atomic_load(&left) == 0 || atomic_fetch_sub(&left, 1) != 1
-        || sqlite3_get_autocommit(ctx))
-        return 0;
-    atomic_store(&gave_up, true);
-    return 1;
-}
-
-static int watch(struct db_conn *conn, void *ctx, struct err *err)
-{
-    (void)ctx;
-    (void)err;
-    sqlite3_progress_handler(conn->raw, 1, look, conn->raw);
-    return 0;
-}
-
-static void give_up_at(int64_t nth)
-{
-    atomic_store(&gave_up, false);
-    atomic_store(&left, nth);
-}
 
 /* --- What there is ------------------------------------------------------------------------ */
 
@@ -170,9 +138,9 @@ static bool interrupt(struct db *db, const struct move *move, int64_t nth, int *
     bool reached;
     int result;
 
-    give_up_at(nth);
+    give_up_at(nth, false);
     result = move->make(db, id, &err);
-    reached = atomic_exchange(&left, 0) <= 0;
+    reached = give_up_no_more();
     if (result < 0) {
         (*refused)++;
         scoped_str after = seen(db, id);
@@ -193,10 +161,9 @@ static bool interrupt(struct db *db, const struct move *move, int64_t nth, int *
 static void test_a_move_is_made_as_a_whole_or_not_at_all(void **state)
 {
     scoped(db) db = open_memory();
-    struct err err = {0};
 
     (void)state;
-    assert_ok(db_write(db, watch, NULL, &err), err);
+    give_up_watch(db);
     for (size_t i = 0; i < ARRAY_SIZE(moves); i++) {
         int64_t nth = 1;
         int refused = 0;

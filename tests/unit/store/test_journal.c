@@ -482,9 +482,9 @@ static void test_the_watcher_is_told_of_commits_that_add_something(void **state)
     (void)add_run(db);
     assert_int_equal(told.count, 0);
     claim(db, id, 1);
-    wait_until(told.count == 1, 10000);
+    wait_until(told.count == 1, 60000);
     add_log(db, id, 1, 1, "{}");
-    wait_until(told.count == 2, 10000);
+    wait_until(told.count == 2, 60000);
     db_watch(db, NULL, NULL);
     add_log(db, id, 1, 2, "{}");
     assert_int_equal(told.count, 2);

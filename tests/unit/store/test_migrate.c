@@ -111,10 +111,44 @@ static void test_a_newer_database_is_a_conflict_and_stays(void **state)
     assert_int_equal(number(conn, VERSION_SQL), 3);
 }
 
+static void test_one_that_ends_its_own_transaction_is_refused_and_not_counted(void **state)
+{
+    static const struct migration hasty[] = {
+        {"0001_hasty", "CREATE TABLE one (a); COMMIT; CREATE TABLE nonsense;"}};
+    struct db_conn *conn = ((struct fixture *)*state)->conn;
+    struct err err = {0};
+
+    assert_int_equal(db_migrate(conn, hasty, 1, &err), -1);
+    assert_non_null(strstr(err.text, "migration 0001_hasty"));
+    assert_int_equal(number(conn, VERSION_SQL), 0);
+}
+
+static void test_a_database_that_somebody_holds_is_left_as_it_is(void **state)
+{
+    const struct fixture *fixture = *state;
+    scoped_str path = xasprintf("%s/d.db", fixture->dir);
+    struct err err = {0};
+    scoped(db_conn) other = db_conn_open(path, CONN_WRITES, &err);
+
+    assert_made(other, err);
+    assert_ok(db_script(other, "BEGIN IMMEDIATE", &err), err);
+    (void)sqlite3_busy_timeout(fixture->conn->raw, 0);
+    assert_int_equal(db_migrate(fixture->conn, steps, 3, &err), -1);
+    assert_int_equal(err.kind, ERR_UNAVAILABLE);
+    assert_ok(db_script(other, "ROLLBACK", &err), err);
+    assert_int_equal(number(fixture->conn, VERSION_SQL), 0);
+    assert_ok(db_migrate(fixture->conn, steps, 3, &err), err);
+}
+
 TEST_MAIN(cmocka_unit_test_setup_teardown(test_all_are_applied_in_order_and_counted, set_up,
                                           tear_down),
           cmocka_unit_test_setup_teardown(test_each_is_applied_once, set_up, tear_down),
           cmocka_unit_test_setup_teardown(test_a_failing_one_leaves_those_before_it, set_up,
                                           tear_down),
           cmocka_unit_test_setup_teardown(test_a_newer_database_is_a_conflict_and_stays, set_up,
-                                          tear_down))
+                                          tear_down),
+          cmocka_unit_test_setup_teardown(
+              test_one_that_ends_its_own_transaction_is_refused_and_not_counted, set_up,
+              tear_down),
+          cmocka_unit_test_setup_teardown(test_a_database_that_somebody_holds_is_left_as_it_is,
+                                          set_up, tear_down))

@@ -201,9 +201,23 @@ static void test_idempotency_keys_go_after_a_day(void **state)
     assert_int_equal(rows_of(db, "SELECT count(*) FROM idempotency WHERE key = 'young'"), 1);
 }
 
+static void test_pruning_without_a_limit_or_a_moment_prunes_nothing(void **state)
+{
+    scoped(db) db = open_memory();
+    struct id id = add_old(db, NOW - DAY_MS, true);
+    struct run_page page = {0};
+    struct err err;
+
+    (void)state;
+    assert_refused(run_store_prune(db, NOW, NOW, 0, &page, &err), err, ERR_INTERNAL, NULL);
+    assert_refused(run_store_prune(db, -1, NOW, 10, &page, &err), err, ERR_INTERNAL, NULL);
+    assert_true(is_there(db, id));
+}
+
 TEST_MAIN(cmocka_unit_test(test_old_ended_runs_go_and_the_others_stay),
           cmocka_unit_test(test_pruning_takes_the_oldest_up_to_the_limit),
           cmocka_unit_test(test_many_runs_are_pruned_in_short_commits),
           cmocka_unit_test(test_events_go_with_their_run),
           cmocka_unit_test(test_ids_go_on_after_the_newest_pruned_run),
-          cmocka_unit_test_teardown(test_idempotency_keys_go_after_a_day, use_real_clock))
+          cmocka_unit_test_teardown(test_idempotency_keys_go_after_a_day, use_real_clock),
+          cmocka_unit_test(test_pruning_without_a_limit_or_a_moment_prunes_nothing))

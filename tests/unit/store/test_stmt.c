@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "store/conn.h"
 #include "store_test.h"
 
 /* Each test is a piece of a write, run on the writer's thread: it says what is wrong by its
@@ -183,10 +184,32 @@ static void test_more_statements_than_the_cache_holds(void **state)
     run_in_write(many_statements);
 }
 
+static int long_value(struct db_conn *conn, void *ctx, struct err *err)
+{
+    scoped_str text = xasprintf("%0200d", 7);
+    int64_t changed;
+
+    (void)ctx;
+    NEED(db_exec(conn, err, "CREATE TABLE t (a)") == 0);
+    (void)sqlite3_limit(conn->raw, SQLITE_LIMIT_LENGTH, 100);
+    changed = db_exec(conn, err, "INSERT INTO t VALUES (?1)", B((const char *)text));
+    NEED(changed == -1);
+    NEED(strstr(err->text, "too big") && strstr(err->text, "INSERT INTO t"));
+    NEED(db_exec(conn, err, "INSERT INTO t VALUES (?1)", B("short")) == 1);
+    return 0;
+}
+
+static void test_a_value_that_is_too_long_is_refused_and_not_cut(void **state)
+{
+    (void)state;
+    run_in_write(long_value);
+}
+
 TEST_MAIN(cmocka_unit_test(test_values_go_in_and_come_out),
           cmocka_unit_test(test_the_number_of_values_is_checked),
           cmocka_unit_test(test_an_error_carries_the_sql),
           cmocka_unit_test(test_exec_tells_how_many_rows_changed),
           cmocka_unit_test(test_a_statement_may_be_used_inside_itself),
           cmocka_unit_test(test_a_statement_starts_anew_each_time),
-          cmocka_unit_test(test_more_statements_than_the_cache_holds))
+          cmocka_unit_test(test_more_statements_than_the_cache_holds),
+          cmocka_unit_test(test_a_value_that_is_too_long_is_refused_and_not_cut))

@@ -184,6 +184,16 @@ static void test_a_link_in_the_files_place_is_refused(void **state)
     assert_null(open_with(place, NULL, &err));
 }
 
+static void test_where_no_key_can_be_kept_none_is_used(void **state)
+{
+    const struct place *place = *state;
+    scoped_str database = xasprintf("%s/absent/d.db", place->dir);
+    struct err err = {0};
+
+    assert_null(vault_open(database, NULL, &err));
+    assert_non_null(strstr(err.text, "absent/d.db.key"));
+}
+
 #define VAULT_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 TEST_MAIN(VAULT_TEST(test_the_first_start_makes_a_key_that_the_next_one_finds),
@@ -193,4 +203,5 @@ TEST_MAIN(VAULT_TEST(test_the_first_start_makes_a_key_that_the_next_one_finds),
           VAULT_TEST(test_a_spoilt_file_is_refused_and_stays),
           VAULT_TEST(test_a_file_that_others_may_read_is_closed_to_them),
           VAULT_TEST(test_a_derived_key_is_of_one_purpose_and_vault),
-          VAULT_TEST(test_a_link_in_the_files_place_is_refused))
+          VAULT_TEST(test_a_link_in_the_files_place_is_refused),
+          VAULT_TEST(test_where_no_key_can_be_kept_none_is_used))
