@@ -122,6 +122,17 @@ static void put_deliveries(struct buf *out, struct app *app)
                stats.attempts);
 }
 
+static void put_store(struct buf *out, struct app *app)
+{
+    struct db_stats stats;
+
+    db_stats(app->db, &stats);
+    put_metric(out, "dispatch_wal_pages", "gauge",
+               "Pages of 4 KiB in the database's write-ahead log, which a reader of another "
+               "program that stays lets grow.",
+               stats.wal_pages);
+}
+
 static void put_http(struct buf *out, const struct httpd_stats *stats)
 {
     put_metric(out, "dispatch_http_connections", "gauge", "Open connections.",
@@ -157,6 +168,7 @@ int show_metrics(struct app *app, struct request *req, cJSON **out, struct err *
                app->started_ms / 1000);
     put_runs(&text, &gauges);
     put_deliveries(&text, app);
+    put_store(&text, app);
     put_http(&text, &stats);
     size = text.size;
     request_set_text(req, "text/plain; version=0.0.4; charset=utf-8", buf_take(&text), size);

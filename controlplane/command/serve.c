@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "api/api_keys.h"
 #include "api/rate.h"
@@ -24,6 +25,7 @@
 #define STOP_GRACE_MS 20000
 /* A `dispatchd token` at work holds the lock for a moment. */
 #define LOCK_WAIT_MS 3000
+#define MALLOC_TRIM_EVERY_S 30
 
 /* What stays the same when it starts anew with new settings. */
 struct serving {
@@ -59,15 +61,19 @@ static bool settings_are_good(const struct serving *serving)
     return false;
 }
 
-/* Which signal ended the wait: SIGHUP means that we shall start anew. */
+/* Which signal ended the wait: SIGHUP means that we shall start anew. Meanwhile this thread
+ * gives back the whole pages that glibc keeps of freed memory, which after a burst can be many.
+ */
 static int wait_for_signal(const struct serving *serving)
 {
-    int number = 0;
+    static const struct timespec until_trim = {.tv_sec = MALLOC_TRIM_EVERY_S};
+    int number;
 
     do {
-        if (sigwait(&serving->signals, &number) != 0)
-            number = 0;
-    } while (number == 0 || (number == SIGHUP && !settings_are_good(serving)));
+        number = sigtimedwait(&serving->signals, NULL, &until_trim);
+        if (number < 0 && errno == EAGAIN)
+            (void)malloc_trim(0);
+    } while (number < 0 || (number == SIGHUP && !settings_are_good(serving)));
     log_info("stopping", KV("signal", number));
     return number;
 }
@@ -128,10 +134,11 @@ static void say_ready(const struct config *config, const char *url, int port)
              KV("database", (const char *)config->database), KV("version", DISPATCH_VERSION));
     printf("HTTP API enabled with %zu API key(s)\n"
            "Starting server on port %d...\n"
-           "API endpoints: %s/dispatchTask\n"
+           "API endpoints: %s/api/tasks/submit\n"
            "               %s/api/tasks/{task_id}/status\n"
-           "               %s/api/tasks\n",
-           config->n_api_keys, port, url, url, url);
+           "               %s/api/tasks\n"
+           "               %s/dispatchTask\n",
+           config->n_api_keys, port, url, url, url, url);
     (void)fflush(stdout);
 }
 

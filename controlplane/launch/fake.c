@@ -21,7 +21,7 @@
  * The lock guards all; a job that is busy (in a caller's hands) has no timer, and nobody but
  * that caller moves it on.
  */
-#define CALLERS 8
+#define CALLERS 16
 #define USER_AGENT "dispatch-fake-runner/" DISPATCH_VERSION
 #define IDLE_WAIT_MS 60000
 #define NOTES_MAX_BYTES 4096 /* about; for tests */
