@@ -67,6 +67,7 @@ static const struct flag listing[] = {
 
 static const struct flag following[] = {
     {"follow", 'f', NULL, "go on until the run has ended", NULL, FLAG_INTO(follow)},
+    {"patience", 0, "D", "how long the server may be away meanwhile; default 1m", NULL, FLAG_INTO(patience_ms)},
 };
 
 static const struct flag token_wishes[] = {

@@ -85,9 +85,12 @@ static int check_words(const struct invocation *call, struct err *err)
 static int run(struct invocation *call, const char **argv)
 {
     struct err err = {0};
-    size_t leading = flags_leading(argv, &common_flags);
+    size_t leading;
     size_t named = 0;
 
+    if (argv[0] && strcmp(argv[0], "--version") == 0)
+        argv[0] = "version";
+    leading = flags_leading(argv, &common_flags);
     call->command = command_find(argv + leading, &named);
     if (!call->command)
         return without_command(call, argv, argv + leading);

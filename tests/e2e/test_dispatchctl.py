@@ -3,13 +3,13 @@
 """dispatchctl against a real dispatchd with real runners: each command, each form of output, each
 exit code, Ctrl-C, a server that is away, and that no token shows where others look.
 
---quick leaves out what takes seconds."""
+    test_dispatchctl.py [--quick | case...]      --quick leaves out what takes seconds"""
 import http.server
 import json
 import os
 import pty
+import queue
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -56,7 +56,7 @@ class Ctl:
         return subprocess.Popen([CTL, *words], env=self.environment, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
 
-    def run(self, *words, code=0, stdin=None, limit_s=60, **environment):
+    def run(self, *words, code=0, stdin=None, limit_s=240, **environment):
         done = subprocess.run([CTL, *words], env={**self.environment, **environment}, input=stdin,
                               check=False, capture_output=True, text=True, timeout=limit_s)
         check(done.returncode == code, f"dispatchctl {' '.join(words)}: {done.returncode}, "
@@ -94,7 +94,7 @@ def exit_codes(ctl, world):
     code "$CTL" watch "$id"
     """
     done = subprocess.run(["sh", "-c", script], check=False, capture_output=True, text=True,
-                          timeout=60, env={**ctl.environment, "CTL": CTL,
+                          timeout=300, env={**ctl.environment, "CTL": CTL,
                                            "REPO": repo(world.standin)[1]})
     check(done.stdout.split() == ["0", "1", "3", "5", "2", "4"],
           f"exit codes {done.stdout} {done.stderr}")
@@ -278,7 +278,7 @@ def follows(ctl, world):
             seen += line
         check(waiting.poll() is None, "it ended too early")
         open(flag, "w", encoding="utf-8").close()
-        out, err = waiting.communicate(timeout=60)
+        out, err = waiting.communicate(timeout=120)
     finally:
         end(waiting)
         os.path.exists(flag) and os.remove(flag)
@@ -295,7 +295,7 @@ def logs(ctl, world):
         wait_for("the log begins", lambda: "a slow start" in ctl.run("logs", run_id).stdout)
         check(following.poll() is None, "logs -f ends before the run")
         open(flag, "w", encoding="utf-8").close()
-        out, err = following.communicate(timeout=60)
+        out, err = following.communicate(timeout=120)
     finally:
         end(following)
         os.path.exists(flag) and os.remove(flag)
@@ -305,25 +305,78 @@ def logs(ctl, world):
     return "so far, and followed"
 
 
+def logs_go_on(ctl, world):
+    """Over a server that is killed, one that is stopped, and connections that are cut anywhere."""
+    flag = os.path.join(world.place, "go-on")
+    run_id = submitted(ctl, world.standin, "slow")
+    with Between(world.dispatchd.url, "cut logs") as between:
+        cut = Ctl(world.place, between.url).start("logs", "-f", run_id)
+        following = ctl.start("logs", "-f", run_id)
+        impatient = ctl.start("logs", "-f", run_id, "--patience", "1s")
+        try:
+            said = ""
+            for one in (following, impatient):
+                said = ""
+                while "a slow start" not in said:
+                    line = one.stdout.readline()
+                    check(line, f"logs -f ended: {said}")
+                    said += line
+            world.dispatchd.kill()
+            _, err = impatient.communicate(timeout=120)
+            check(impatient.returncode == 6 and "broke off" in err, f"it stays away: {err}")
+            world.dispatchd.start()
+            remark = following.stderr.readline()
+            check("broke off, going on" in remark, f"that it broke off: {remark}")
+            end(world.dispatchd.process)
+            world.dispatchd.start()
+            open(flag, "w", encoding="utf-8").close()
+            out, err = following.communicate(timeout=120)
+            pieces, cut_err = cut.communicate(timeout=120)
+        finally:
+            for one in (cut, following, impatient):
+                end(one)
+            os.path.exists(flag) and os.remove(flag)
+    whole = ctl.run("logs", run_id).stdout
+    check("and now the end" in whole, whole)
+    check(following.returncode == 0 and said + out == whole, f"followed: {said}{out} {err}")
+    check(cut.returncode == 0 and pieces == whole, f"cut: {pieces} {cut_err}")
+    check(between.n_cut > 2, f"cut {between.n_cut} times")
+    return f"over 2 servers that went, and {between.n_cut} cuts"
+
+
+def read_lines(stream, lines):
+    """All of them, and an empty one for the end."""
+    while line := stream.readline():
+        lines.put(line)
+    lines.put("")
+
+
 def watches_all(ctl, world):
     watching = ctl.start("watch", "-o", "json")
     try:
-        deadline = time.monotonic() + 30
+        lines = queue.Queue()
+        reading = threading.Thread(target=read_lines, args=(watching.stdout, lines))
+        reading.start()
+        deadline = time.monotonic() + 120
         run_ids, seen = [], ""
         while not any(run_id in seen for run_id in run_ids):
             check(time.monotonic() < deadline, f"no event of {run_ids}: {seen}")
-            if len(run_ids) < 10:
+            if len(run_ids) < 40:  # the first may be over before the watching begins
                 run_ids.append(submitted(ctl, world.standin, "watched"))
-            while select.select([watching.stdout], [], [], 0.5)[0]:
-                line = watching.stdout.readline()
-                check(line, "watch ended by itself")
-                json.loads(line)
-                seen += line
+            try:
+                while line := lines.get(timeout=0.5):
+                    json.loads(line)
+                    seen += line
+                raise Failed("watch ended by itself")
+            except queue.Empty:
+                pass
         watching.send_signal(signal.SIGINT)
-        watching.communicate(timeout=20)
+        watching.wait(120)
+        reading.join()
         check(watching.returncode == 130, f"Ctrl-C: {watching.returncode}")
     finally:
         end(watching)
+        watching.communicate()
     return "events of all runs, one JSON document a line"
 
 
@@ -334,7 +387,7 @@ def interrupt(ctl, world):
         run_id = said.split()[1]
         wait_for("the run works", lambda: world.dispatchd.task(run_id)["status"] == "running")
         waiting.send_signal(signal.SIGINT)
-        _, err = waiting.communicate(timeout=20)
+        _, err = waiting.communicate(timeout=120)
     finally:
         end(waiting)
     check(waiting.returncode == 130, f"Ctrl-C: {waiting.returncode}")
@@ -354,11 +407,11 @@ def server_away(ctl, world):
         wait_for("the run works", lambda: world.dispatchd.task(run_id)["status"] == "running")
         world.dispatchd.kill()
         impatient = ctl.start("watch", run_id, "--patience", "1s")
-        _, said = impatient.communicate(timeout=60)
+        _, said = impatient.communicate(timeout=120)
         check(impatient.returncode == 6 and "goes on" in said, f"gave up: {said}")
         world.dispatchd.start()
         open(flag, "w", encoding="utf-8").close()
-        out, err = waiting.communicate(timeout=60)
+        out, err = waiting.communicate(timeout=120)
     finally:
         end(waiting)
         os.path.exists(flag) and os.remove(flag)
@@ -382,7 +435,7 @@ def on_a_terminal(ctl, world, *words):
             if not piece:
                 break
             seen += piece
-        process.wait(30)
+        process.wait(60)
     finally:
         end(process)
         os.close(leader)
@@ -502,6 +555,7 @@ class Between:
         between = self
         self.heard_ids = []
         self.refused = 0
+        self.n_cut = 0
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def forward(self):
@@ -511,6 +565,9 @@ class Between:
                     data=self.rfile.read(size) if size else None,
                     headers={name: self.headers[name] for name in (
                         "Authorization", "Content-Type", "Last-Event-ID") if self.headers[name]})
+                if self.path.endswith("/logs?follow=1"):
+                    self.cut_log(request)
+                    return
                 if self.path.endswith("/events") and unkindness != "cut":
                     between.refused += 1
                     self.answer(unkindness, b'{"error":"no stream","code":"no_stream"}')
@@ -525,6 +582,25 @@ class Between:
                             self.answer(answer.status, answer.read())
                 except urllib.error.HTTPError as failed:
                     self.answer(failed.code, failed.read())
+
+            def cut_log(self, request):
+                """Each time a bit more of it, and then nothing, not even an end."""
+                between.n_cut += 1
+                left = 40 * between.n_cut
+                self.protocol_version = "HTTP/1.1"
+                self.close_connection = True
+                try:
+                    with urllib.request.urlopen(request, timeout=60) as answer:
+                        self.send_response(answer.status)
+                        self.send_header("Content-Type", answer.headers["Content-Type"])
+                        self.send_header("Transfer-Encoding", "chunked")
+                        self.end_headers()
+                        while left and (piece := answer.read1(left)):
+                            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                            left -= len(piece)
+                        self.wfile.write(b"0\r\n\r\n" if left else b"")
+                except OSError:
+                    pass  # the server went
 
             @staticmethod
             def one_event(answer):
@@ -612,7 +688,7 @@ def plugin(ctl, world):
 
     def run(*words, code, **more):
         done = subprocess.run([name, *words], env={**environment, **more}, check=False,
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=120)
         check(done.returncode == code, f"{words}: {done.returncode} {done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
@@ -652,6 +728,7 @@ def plugin(ctl, world):
 
 def small_things(ctl, world):
     check(ctl.run("version").stdout.startswith("dispatchctl "), "version")
+    check(ctl.run("--version").stdout == ctl.run("version").stdout, "version as a flag")
     for words in (["help"], ["help", "submit"], ["help", "token"], ["help", "token", "create"],
                   ["submit", "--help"], ["--help"]):
         check("usage:" in ctl.run(*words).stdout, f"{words}")
@@ -683,11 +760,12 @@ class World:
 QUICK = [small_things, completion, exit_codes, forms, lists, ways_in, integration_token,
          stop_and_retry, credentials, contexts, follows, logs, watches_all, explains, tokens,
          audits, deliveries, plugin]
-SLOW = [without_streams, cut_streams, terminal, interrupt, server_away, run_timed_out]
+SLOW = [logs_go_on, without_streams, cut_streams, terminal, interrupt, server_away, run_timed_out]
 
 
 def main():
-    cases = QUICK + ([] if "--quick" in sys.argv[1:] else SLOW)
+    cases = [case for case in QUICK + SLOW if case.__name__ in sys.argv[1:]] \
+        or QUICK + ([] if "--quick" in sys.argv[1:] else SLOW)
     passed = 0
     with Place() as place, Standin(place) as standin:
         agent = agent_script(place, "agent", AGENT)
