@@ -152,6 +152,15 @@ static bool stderr_is_terminal(void)
 }
 
 /* A function of its own, so that a line that isn't wanted costs no line's worth of stack. */
+/* A key that is there twice is read in one way here and in another there. */
+static bool names_request(const struct log_field *fields, size_t n_fields)
+{
+    for (size_t i = 1; i < n_fields; i++)
+        if (strcmp(fields[i].key, "request") == 0)
+            return true;
+    return false;
+}
+
 static void write_line(enum log_level level, const char *sentence,
                        const struct log_field *fields, size_t n_fields)
 {
@@ -161,7 +170,7 @@ static void write_line(enum log_level level, const char *sentence,
 
     line.size = 0;
     begin_line(&line, level, sentence, json);
-    if (request_of_thread) {
+    if (request_of_thread && !names_request(fields, n_fields)) {
         struct log_field request = log_field_text("request", request_of_thread);
 
         put_field(&line, &request, json);

@@ -26,8 +26,8 @@ static int revoked(struct request *req, const char *kind, cJSON **out)
 {
     const char *which = request_param(req, "which");
 
-    log_info("token revoked", KV("request", request_id(req)), KV("kind", kind),
-             KV("which", which), KV("by", (const char *)principal_of(req)->actor));
+    log_info("token revoked", KV("kind", kind), KV("which", which),
+             KV("by", (const char *)principal_of(req)->actor));
     *out = jobj({"revoked", jstr(which)});
     return 200;
 }

@@ -368,7 +368,10 @@ static int fill_gaps(struct config *config, struct err *err)
         config->runner = runner_beside_us();
     if (config->max_workers < 0)
         config->max_workers = strcmp(config->launcher, "process") == 0 ? 1 : 0;
-    if (strcmp(config->default_agent, "command") == 0 && !config->agent_command)
+    if (!agent_name_valid(config->default_agent))
+        return err_set(err, ERR_INVALID,
+                       "default_agent (DISPATCH_DEFAULT_AGENT): expected one of " AGENT_NAMES);
+    if (strcmp(config->default_agent, AGENT_COMMAND) == 0 && !config->agent_command)
         return err_set(err, ERR_INVALID,
                        "default_agent is `command`, but agent_command (DISPATCH_AGENT_COMMAND) "
                        "is not set");

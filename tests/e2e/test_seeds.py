@@ -146,7 +146,7 @@ def task_api(shell):
 def polling(shell):
     said = shell.run(POLL, **{'"repository_url": "..."':
                               '"repository_url": "https://github.com/user/repo.git"',
-                              '"description": "..."': '"description": "run_ms=1500 Poll me"'})
+                              '"description": "..."': '"description": "run_ms=8000 Poll me"'})
     check(re.fullmatch(r"(Status: (pending|running)\n)+Final status: completed\n", said), said)
     return "the script that polls: " + said.strip().replace("\n", ", ")
 
@@ -201,11 +201,15 @@ def serve_as_written(place, environment):
              "DISPATCH_DATABASE": os.path.join(place, "second.db")},
         cwd=place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        said = [process.stdout.readline() for _ in range(5)]
+        said = [process.stdout.readline() for _ in range(6)]
     finally:
-        end(process, 30)
+        end(process)
     check(said[0] == "HTTP API enabled with 2 API key(s)\n"
           and re.fullmatch(r"Starting server on port \d+\.\.\.\n", said[1]), f"{said}")
+    found = [re.fullmatch(r"(?:API endpoints:)? +http://[^/]+(/.*)\n", line) for line in said[2:]]
+    check([one and one.group(1) for one in found]
+          == ["/api/tasks/submit", "/api/tasks/{task_id}/status", "/api/tasks", "/dispatchTask"],
+          f"{said}")
     wait_for("it has ended", lambda: process.poll() is not None)
     check(process.returncode == 0, f"its exit code is {process.returncode}")
     process.stdout.close()

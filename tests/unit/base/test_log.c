@@ -156,12 +156,14 @@ static void test_the_request_id_is_on_each_line_of_its_thread(void **state)
     catch_begin();
     log_set_request("req-1");
     log_info("here");
+    log_info("of another", KV("request", "req-2"));
     assert_int_equal(pthread_create(&other, NULL, log_without_request, NULL), 0);
     assert_int_equal(pthread_join(other, NULL), 0);
     log_set_request(NULL);
     log_info("later");
     text = catch_end();
     assert_non_null(strstr(text, "\"msg\":\"here\",\"request\":\"req-1\"}\n"));
+    assert_non_null(strstr(text, "\"msg\":\"of another\",\"request\":\"req-2\"}\n"));
     assert_non_null(strstr(text, "\"msg\":\"elsewhere\"}\n"));
     assert_non_null(strstr(text, "\"msg\":\"later\"}\n"));
 }

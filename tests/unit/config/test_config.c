@@ -366,6 +366,18 @@ static void test_default_repository_is_checked(void **state)
     assert_non_null(strstr(err.text, "DISPATCH_DEFAULT_REPO"));
 }
 
+static void test_default_agent_is_checked(void **state)
+{
+    struct err err = {0};
+    struct config config;
+
+    (void)state;
+    assert_int_equal(setenv("DISPATCH_DEFAULT_AGENT", "claude", 1), 0);
+    assert_int_equal(load(&config, NULL, &err), -1);
+    assert_string_equal(err.text, "default_agent (DISPATCH_DEFAULT_AGENT): expected one of "
+                                  "claude-code, gemini-code, opencode, command");
+}
+
 static void test_default_agent_command_needs_a_command(void **state)
 {
     struct err err = {0};
@@ -400,5 +412,6 @@ TEST_MAIN(CONFIG_TEST(test_defaults_are_those_of_the_contract),
           CONFIG_TEST(test_the_most_particular_default_wins),
           CONFIG_TEST(test_policy_is_strict_where_nobody_says_otherwise),
           CONFIG_TEST(test_default_repository_is_checked), CONFIG_TEST(test_receivers_are_read),
+          CONFIG_TEST(test_default_agent_is_checked),
           CONFIG_TEST(test_default_agent_command_needs_a_command),
           CONFIG_TEST(test_app_needs_its_key))
