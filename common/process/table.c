@@ -61,7 +61,7 @@ void process_list_done(struct process_list *list)
 
 /* proc(5): "pid (name) state parent group ..."; the name may hold anything, so it ends at the
  * last bracket. */
-static bool parse_stat(const char *text, struct process_entry *out)
+bool process_entry_parse(const char *text, struct process_entry *out)
 {
     const char *end_of_name = strrchr(text, ')');
     char state = '\0';
@@ -88,7 +88,7 @@ bool process_entry_read(pid_t pid, struct process_entry *out)
     if (got <= 0)
         return false;
     text[got] = '\0';
-    return parse_stat(text, out);
+    return process_entry_parse(text, out);
 }
 
 bool process_group_alive(pid_t group)

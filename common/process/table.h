@@ -30,6 +30,8 @@ struct process_entry {
 
 /* False when it is gone. */
 bool process_entry_read(pid_t pid, struct process_entry *out) CHECKED;
+/* The same of what its stat file says. */
+bool process_entry_parse(const char *text, struct process_entry *out) CHECKED;
 
 /* Is anyone in this group alive? */
 bool process_group_alive(pid_t group);

@@ -274,11 +274,11 @@ static void wipe_strings(cJSON *object)
     }
 }
 
-static int read_answer(const struct exec_plugin *plugin, const struct buf *answer,
-                       struct exec_credential *out, struct err *err)
+int exec_plugin_read(const struct exec_plugin *plugin, const char *text, size_t size,
+                     struct exec_credential *out, struct err *err)
 {
     struct err ignored = {0}; /* its sentence could quote the credential */
-    scoped_json read = json_parse(answer->data ? answer->data : "", answer->size, &ignored);
+    scoped_json read = json_parse(text, size, &ignored);
     const char *kind = json_get_str(read, "kind");
     const char *api_version = json_get_str(read, "apiVersion");
     int result;
@@ -325,5 +325,6 @@ int exec_plugin_run(const struct exec_plugin *plugin, const volatile bool *stop,
         return say_cannot_start(plugin, err);
     if (judge_end(plugin, &end, &output, err) < 0)
         return -1;
-    return read_answer(plugin, &output.answer, out, err);
+    return exec_plugin_read(plugin, output.answer.data ? output.answer.data : "",
+                            output.answer.size, out, err);
 }

@@ -37,6 +37,10 @@ struct exec_credential {
 
 void exec_credential_done(struct exec_credential *credential);
 
+/* What it has printed. ERR_UNAVAILABLE, with a sentence that quotes nothing of it. */
+int exec_plugin_read(const struct exec_plugin *plugin, const char *text, size_t size,
+                     struct exec_credential *out, struct err *err) CHECKED;
+
 /* Runs it once. ERR_UNAVAILABLE: it failed, took too long, printed something else. *stop ends
  * it early. */
 int exec_plugin_run(const struct exec_plugin *plugin, const volatile bool *stop,

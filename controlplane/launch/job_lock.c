@@ -85,7 +85,7 @@ static void parse_runner(const char *text, struct job_lock *out)
     out->timeout_s = timeout_s;
 }
 
-static void parse_text(const char *text, struct job_lock *out)
+void job_lock_parse(const char *text, struct job_lock *out)
 {
     const char *second = strchr(text, '\n');
     int number;
@@ -122,7 +122,7 @@ int job_lock_look(int dir_fd, struct job_lock *out, struct err *err)
     if (held || text[0])
         lock.phase = held ? JOB_LOCK_HELD : JOB_LOCK_PAST;
     lock.written = text[0] != '\0';
-    parse_text(text, &lock);
+    job_lock_parse(text, &lock);
     *out = lock;
     return 0;
 }

@@ -37,6 +37,9 @@ struct job_lock {
     int signal;        /* what killed it; 0: nothing, or not known */
 };
 
+/* Of what the file says, as far as it makes sense: who, since when, and how it ended. */
+void job_lock_parse(const char *text, struct job_lock *out);
+
 /* Looks without disturbing. A directory without the file is JOB_LOCK_NEVER. */
 int job_lock_look(int dir_fd, struct job_lock *out, struct err *err) CHECKED;
 

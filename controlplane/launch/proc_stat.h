@@ -14,6 +14,8 @@ struct proc_stat {
 
 /* False when there is no such process. */
 bool proc_stat_read(pid_t pid, struct proc_stat *out);
+/* The same of what the file says; its name is whatever the process calls itself. */
+bool proc_stat_parse(const char *text, struct proc_stat *out);
 
 /* It runs no more code: a zombie, or on its way out. */
 bool proc_stat_is_dead(const struct proc_stat *stat);

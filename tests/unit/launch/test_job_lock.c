@@ -91,7 +91,7 @@ static void test_the_lock_is_held_over_exec_and_ends_with_the_process(void **sta
     const struct place *place = *state;
     pid_t child = claim_and_exec(place, "1000");
 
-    wait_until(look(place).pid != 0, 10000);
+    wait_until(look(place).pid != 0, 60000);
     assert_int_equal(look(place).phase, JOB_LOCK_HELD);
     assert_int_equal(look(place).pid, child);
     assert_int_equal(look(place).timeout_s, 77);
@@ -106,7 +106,7 @@ static void test_a_second_child_leaves_while_the_first_runs_and_after(void **sta
     pid_t first = claim_and_exec(place, "1000");
     pid_t second;
 
-    wait_until(look(place).pid != 0, 10000);
+    wait_until(look(place).pid != 0, 60000);
     second = claim_and_exec(place, "1000");
     assert_true(WIFEXITED(status_of(second)));
     assert_int_equal(look(place).pid, first);
@@ -184,7 +184,7 @@ static void test_only_the_process_that_began_before_is_the_runner(void **state)
     struct job_lock lock;
     int pidfd;
 
-    wait_until(look(place).pid != 0, 10000);
+    wait_until(look(place).pid != 0, 60000);
     lock = look(place);
     pidfd = job_lock_open_runner(&lock);
     assert_true(pidfd >= 0);
