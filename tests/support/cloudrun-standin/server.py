@@ -86,8 +86,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def answer(self, code, value, headers=None):
-        if self.entry is not None and not isinstance(value, bytes):
-            self.entry["answer"] = value
+        if self.entry is not None:
+            self.entry["status"] = code  # before the client has it
+            if not isinstance(value, bytes):
+                self.entry["answer"] = value
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json; charset=UTF-8")

@@ -47,8 +47,7 @@ class RequestLog:
 def act_now(server, wanted):
     cluster, action = server.cluster, wanted["action"]
     if action == "down":
-        for_s = float(wanted.get("ms", 1000)) / 1000
-        threading.Timer(0.01, server.go_down, (for_s,)).start()  # after this answer
+        server.down_asked_s = float(wanted.get("ms", 1000)) / 1000  # after this answer
         return
     if action == "compact":
         (cluster.real or cluster.store).compact()

@@ -45,7 +45,7 @@ class Server:
         self.cluster, self.tls = cluster, tls
         self.lock = threading.Lock()
         self.connections = set()
-        self.down_s = 0
+        self.down_s, self.down_asked_s = 0, None
         self.listener = self.listen(port)
         self.server_port = self.listener.getsockname()[1]
 
@@ -139,6 +139,7 @@ class Handler(BaseHTTPRequestHandler):
             body = self.rfile.read(size)
             if self.path.startswith("/standin/"):
                 self.send_json(*control(self.server, self.command, self.path, body))
+                self.go_down_if_asked()
             else:
                 self.cluster.log.begin()
                 try:
@@ -151,10 +152,25 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any
 
+    def go_down_if_asked(self):
+        """Who asked for it has the answer first."""
+        down_s, self.server.down_asked_s = self.server.down_asked_s, None
+        if down_s is not None:
+            with self.server.lock:
+                self.server.connections.discard(self.connection)
+            self.close_connection = True
+            self.server.go_down(down_s)
+
     # --- What comes before and after an answer ---
 
+    def note(self, code, action):
+        """In the log before the client has its answer; of streams at their end."""
+        if not self.noted:
+            self.noted = True
+            self.cluster.log.add(self.command, self.path, code, action)
+
     def answer(self, body):
-        self.streaming = False
+        self.streaming = self.noted = False
         path, _, query = self.path.partition("?")
         fault = self.cluster.faults.take(self.command, path, "watch=" in query)
         action = fault["action"] if fault else None
@@ -166,9 +182,11 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(fault["ms"] / 1000)
             if action == "status":
                 code = fault["status"]
+                self.note(code, action)
                 self.send_fault(fault)
                 return
             code, document, warnings = self.work(body)
+            self.note(code, action)
             if action == "reset_after":
                 raise Dropped
             if action == "delay_after":
@@ -180,7 +198,7 @@ class Handler(BaseHTTPRequestHandler):
             elif not self.streaming:
                 self.send_json(code, document, warnings)
         finally:
-            self.cluster.log.add(self.command, self.path, code, action)
+            self.note(code, action)
 
     def work(self, body):
         """(code, document, warnings); the streams have been sent when it returns."""
