@@ -35,6 +35,38 @@ void cluster_world_pod(struct world *world, const char *lines)
     test_file_write(world->dir, "pod.yaml", text);
 }
 
+/* --- What is in it ------------------------------------------------------------------------ */
+
+cJSON *cluster_objects(struct world *world, const char *kind)
+{
+    scoped_str path = xasprintf("/standin/objects?kind=%s", kind);
+
+    return kubernetes_standin_get(world->standin, path);
+}
+
+int cluster_count(struct world *world, const char *kind)
+{
+    scoped_json all = cluster_objects(world, kind);
+
+    return cJSON_GetArraySize(all);
+}
+
+int cluster_times_made(struct world *world, const char *kind)
+{
+    scoped_str path = xasprintf("/standin/made?kind=%s", kind);
+    scoped_json made = kubernetes_standin_get(world->standin, path);
+    const cJSON *item;
+    int times = 0;
+
+    cJSON_ArrayForEach(item, made)
+    {
+        times += (int)cJSON_GetNumberValue(cJSON_GetArrayItem(item, 2));
+    }
+    return times;
+}
+
+/* --- The backend -------------------------------------------------------------------------- */
+
 static void prepare_real(struct world *world)
 {
     struct config_kubernetes *settings = &world->config.kubernetes;
