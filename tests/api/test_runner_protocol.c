@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "launched.h"
 #include "server.h"
+#include "store/backup.h"
 #include "store/run_details.h"
 #include "store/run_store.h"
 
@@ -455,6 +456,70 @@ static void test_git_token_is_given_while_running(void **state)
     assert_true(expires_ms > clock_wall_ms());
 }
 
+/* --- After a restore -----------------------------------------------------------------------
+ */
+
+static int write_restored(struct db_conn *conn, void *ctx, struct err *err)
+{
+    (void)ctx;
+    return db_exec(conn, err,
+                   "INSERT INTO backup (taken_ms, restored_ms, newest_key)"
+                   " SELECT ?1, ?1, max(key) FROM run",
+                   B(clock_wall_ms()))
+                   < 0
+               ? -1
+               : 0;
+}
+
+/* Whose API server nobody listens at: it doesn't say which jobs there are. */
+static void use_a_silent_cluster(struct test_server *server)
+{
+    test_file_write(server->dir, "kubeconfig",
+                    "current-context: a\n"
+                    "contexts: [{name: a, context: {cluster: a}}]\n"
+                    "clusters: [{name: a, cluster: {server: \"http://127.0.0.1:9\"}}]\n");
+    free(server->config.launcher);
+    server->config.launcher = xstrdup("kubernetes");
+    free(server->config.kubernetes.kubeconfig);
+    server->config.kubernetes.kubeconfig = xasprintf("%s/kubeconfig", server->dir);
+    free(server->config.kubernetes.image);
+    server->config.kubernetes.image = xstrdup("runner:1");
+}
+
+static void use_the_fake(struct test_server *server)
+{
+    free(server->config.launcher);
+    server->config.launcher = xstrdup("fake");
+}
+
+/* What a runner says can't be judged before the launchers have said what there is. */
+static void test_runners_are_told_to_wait_while_a_restore_is_unsettled(void **state)
+{
+    static const char *const paths[] = {
+        "/runner/v1/claim",     "/runner/v1/git-token", "/runner/v1/tool-headers",
+        "/runner/v1/heartbeat", "/runner/v1/events",    "/api/callbacks/complete",
+    };
+    scoped(test_server) server = test_server_new(&quiet);
+    scoped_launched run;
+    struct err err = {0};
+
+    (void)state;
+    launch(&run, server, "x");
+    assert_int_equal(claim(&run, "runner-a", NULL), 200);
+    assert_ok(db_write(server->db, write_restored, NULL, &err), err);
+    test_server_restart_with(server, use_a_silent_cluster);
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        scoped_json answer = NULL;
+
+        assert_int_equal(call(&run, paths[i], "{}", &answer), 503);
+        assert_string_equal(json_get_str(answer, "code"), "restoring");
+    }
+    assert_string_equal(test_server_status(server, run.id_text), "running");
+    assert_ok(backup_settle(server->db, &err), err);
+    test_server_restart_with(server, use_the_fake);
+    assert_int_equal(call(&run, "/runner/v1/heartbeat", "{}", NULL), 200);
+}
+
 TEST_MAIN(cmocka_unit_test(test_claim_gives_what_the_runner_needs_and_no_secret),
           cmocka_unit_test(test_claim_names_who_asked_and_nobody_else),
           cmocka_unit_test(test_runner_is_told_to_call_more_often_than_it_may_be_silent),
@@ -470,4 +535,5 @@ TEST_MAIN(cmocka_unit_test(test_claim_gives_what_the_runner_needs_and_no_secret)
           cmocka_unit_test(test_events_are_stored_once),
           cmocka_unit_test(test_events_are_checked),
           cmocka_unit_test(test_heartbeat_tells_of_a_stop),
+          cmocka_unit_test(test_runners_are_told_to_wait_while_a_restore_is_unsettled),
           cmocka_unit_test(test_git_token_is_given_while_running))
