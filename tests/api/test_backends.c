@@ -380,6 +380,7 @@ static void test_when_all_refuse_it_fails(void **state)
 
 static void forget_second(struct test_server *server)
 {
+    server->config.lost_after_s = 3;
     config_list_done(&server->config.launchers);
     overrides_done(&server->config.repositories);
 }
@@ -406,8 +407,8 @@ static void assert_failed_as_homeless(struct test_server *server, const char *id
 
 static void test_a_run_whose_launcher_is_gone_is_not_lost_silently(void **state)
 {
-    scoped(test_server) server = test_server_new(&(struct test_server_options){
-        .configure = two, .lost_after_s = 3, .claim_timeout_s = 4});
+    scoped(test_server) server =
+        test_server_new(&(struct test_server_options){.configure = two, .claim_timeout_s = 4});
     scoped_str token = test_server_token(server, "octo/second");
     scoped_str running = test_server_dispatch(server, token, "frozen");
     scoped_str launching = test_server_dispatch(server, token, "silent");

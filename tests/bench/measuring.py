@@ -15,9 +15,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BUILD = Path(os.environ.get("BUILD", "build")).resolve()
-START_S = 20  # for a program to listen
-STOP_S = 30  # for it to end when asked
-ANSWER_S = 30
+START_S = 120  # for a program to listen
+STOP_S = 60  # for it to end when asked
+ANSWER_S = 120
 API_KEY = "bench-api-key"
 
 
@@ -52,7 +52,7 @@ def tell(text):
         sys.stderr.flush()
 
 
-def wait_for(what, condition, limit_s=30.0, every_s=0.005):
+def wait_for(what, condition, limit_s=120.0, every_s=0.005):
     """What condition() returns once it is true."""
     until = time.monotonic() + limit_s
     while not (value := condition()):

@@ -124,7 +124,7 @@ class Stream:
     """The events of one run, as a client reads them."""
 
     def __init__(self, port, run_id):
-        self.socket = socket.create_connection(("127.0.0.1", port), 30)
+        self.socket = socket.create_connection(("127.0.0.1", port), 120)
         self.socket.sendall(f"GET /api/tasks/{run_id}/events HTTP/1.1\r\nHost: localhost\r\n"
                             f"Authorization: Bearer {API_KEY}\r\n\r\n".encode())
         self.text = b""

@@ -616,7 +616,7 @@ static void test_while_the_engine_is_away_nothing_is_lost(void **state)
     struct err err = {0};
 
     await_started(world, ref);
-    fault(world, "{\"action\": \"down\", \"ms\": 3000}");
+    fault(world, "{\"action\": \"down\", \"ms\": 8000}");
     assert_int_equal(launcher_poll(world->launcher, ref, &view, &err), -1);
     (void)refused_start(world, run, &err);
     assert_true(err.kind == ERR_UNAVAILABLE || err.kind == ERR_TIMEOUT);

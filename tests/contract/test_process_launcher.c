@@ -303,11 +303,12 @@ static void test_a_job_ends_when_its_time_is_up(void **state)
         .attempt = 1,
         .url = "http://127.0.0.1:9",
         .task_token = world->token,
-        .timeout_s = 1,
+        .timeout_s = 5,
     };
     scoped_str ref = NULL;
 
     assert_ok(launcher_start(world->launcher, &spec, &ref, &err), err);
+    await_started(world, ref);
     reopen(world); /* the time is part of the job, not of whoever started it */
     assert_int_equal(phase_of(world, ref), JOB_RUNNING);
     assert_int_equal(await_end(world, ref).exit_code, 4);

@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from answering import Answering
-from parts import BUILD, GITHUB_TOKEN, Failed, end, wait_for
+from parts import BUILD, GITHUB_TOKEN, PATIENCE_S, Failed, end, wait_for
 
 RUN_ID = "0123456789abcdefghij"
 TASK_TOKEN = f"vgvtask_{RUN_ID}_canary-of-the-task"
@@ -83,10 +83,10 @@ class DirectRun:
         return self
 
     def __exit__(self, *ignored):
-        end(self.process, 30)
+        end(self.process)
         self.home.server.close()
 
-    def reported(self, limit_s=60):
+    def reported(self, limit_s=PATIENCE_S):
         """What it told home of its end, once it has."""
         wait_for("the runner reports", lambda: self.home.report or self.process.poll() is not None,
                  limit_s)
@@ -95,7 +95,7 @@ class DirectRun:
                 raise Failed(f"the runner reported nothing: {log.read()[-2000:]}")
         return self.home.report
 
-    def ended(self, limit_s=60):
+    def ended(self, limit_s=PATIENCE_S):
         """The same, and it has ended."""
         report = self.reported(limit_s)
         wait_for("the runner ends", lambda: self.process.poll() is not None, limit_s)

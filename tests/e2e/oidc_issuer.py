@@ -18,7 +18,7 @@ def base64url(data):
 
 def openssl(*words, data=None):
     return subprocess.run(["openssl", *words], input=data, check=True, capture_output=True,
-                          timeout=60).stdout
+                          timeout=120).stdout
 
 
 class Key:

@@ -3,10 +3,12 @@
 
 Both are started in a fresh directory, on free ports of 127.0.0.1, and ended by pid."""
 import contextlib
+import http.client
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -17,16 +19,20 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 TREE = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(TREE, os.environ.get("BUILD", "build"))
 COVERED = "DISPATCH_COVERAGE" in os.environ
+# Who is confined can't write down which lines it ran, and isn't to say so in its log.
+FOR_COUNTING = {"DISPATCH_CONFINE": "off", "GCOV_ERROR_FILE": "/dev/null"} if COVERED else {}
 STANDIN = os.path.join(TREE, "tests/support/github-standin/github-standin")
 API_KEY = "e2e-api-key-canary-8c1f"
 GITHUB_TOKEN = "ghp_canaryE2E0123456789abcdef"
+# What takes a moment may take a minute on a machine that does thirty other things.
+PATIENCE_S = 120
 
 
 class Failed(Exception):
     pass
 
 
-def wait_for(what, condition, limit_s=30.0, every_s=0.02):
+def wait_for(what, condition, limit_s=PATIENCE_S, every_s=0.02):
     """What condition() returns once it is true; Failed after limit_s."""
     until = time.monotonic() + limit_s
     while True:
@@ -38,7 +44,7 @@ def wait_for(what, condition, limit_s=30.0, every_s=0.02):
         time.sleep(every_s)
 
 
-def call(url, method="GET", body=None, headers=None, timeout_s=20):
+def call(url, method="GET", body=None, headers=None, timeout_s=60):
     """(status, parsed or raw body); connection errors are raised as OSError."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
@@ -51,6 +57,8 @@ def call(url, method="GET", body=None, headers=None, timeout_s=20):
         status, raw = refused.code, refused.read()
     except urllib.error.URLError as failed:
         raise OSError(str(failed.reason)) from failed
+    except http.client.HTTPException as cut:  # half an answer, of one that was killed
+        raise OSError(repr(cut)) from cut
     try:
         return status, json.loads(raw)
     except ValueError:
@@ -68,7 +76,19 @@ class Place:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def end(process, limit_s=10):
+class HeldPort:
+    """A port of 127.0.0.1 that nobody else is given, not for a connection either, before the
+    program that is told of it listens there, and between two of its starts. Whoever sets
+    SO_REUSEADDR may listen on it all the same."""
+
+    def __init__(self):
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(("127.0.0.1", 0))
+        self.number = self.socket.getsockname()[1]
+
+
+def end(process, limit_s=60):
     if process.poll() is not None:
         return
     process.send_signal(signal.SIGTERM)
@@ -144,7 +164,8 @@ class Dispatchd:
         self.flags = ["--config", config] if config else []
         self.log = os.path.join(place, "dispatchd.log")
         self.database = os.path.join(place, "var", "dispatch.db")
-        self.port = 0
+        self.held = HeldPort()
+        self.port = self.held.number
         self.process = None
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -157,8 +178,7 @@ class Dispatchd:
             "GITHUB_SERVER_URL": standin.url,
             "GITHUB_TOKEN": GITHUB_TOKEN,
         }
-        if COVERED:  # who is confined can't write down which lines it ran
-            self.environment["DISPATCH_CONFINE"] = "off"
+        self.environment.update(FOR_COUNTING)
         self.environment.update(settings)
         self.api_key = self.environment["CODEBOT_API_KEYS"].split(",")[0]
 
@@ -167,7 +187,8 @@ class Dispatchd:
 
     def __exit__(self, *ignored):
         if self.process:
-            end(self.process, 30)
+            end(self.process)
+        self.held.socket.close()
         for pid in processes_in(self.place):  # runners that still wait for it
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -218,7 +239,7 @@ class Dispatchd:
     def command(self, *words):
         done = subprocess.run([os.path.join(BUILD, "dispatchd"), *words], check=False,
                               env=self.environment, cwd=self.place, capture_output=True,
-                              text=True, timeout=60)
+                              text=True, timeout=PATIENCE_S)
         if done.returncode:
             raise Failed(f"dispatchd {' '.join(words)}: {done.stderr}")
         return done.stdout.strip()
@@ -252,7 +273,7 @@ class Dispatchd:
                 return found
             cursor = "cursor=" + page["next_cursor"]
 
-    def wait_ended(self, run_id, limit_s=60):
+    def wait_ended(self, run_id, limit_s=PATIENCE_S):
         ends = ("completed", "failed", "stopped")
         return wait_for(f"run {run_id} ends", lambda: (
             lambda task: task if task["status"] in ends else None)(self.task(run_id)), limit_s)
@@ -288,7 +309,7 @@ while [ ! -e "{place}/$DISPATCH_RUN_ID.over" ]; do sleep 0.1; done
 
 def task_token(place, run_id):
     path = os.path.join(place, run_id + ".token")
-    wait_for("the runner has its token", lambda: os.path.exists(path), 60)
+    wait_for("the runner has its token", lambda: os.path.exists(path))
     with open(path, encoding="ascii") as text:
         return text.read()
 

@@ -53,7 +53,7 @@ class Job:
     def run(self, prompt, code, **settings):
         process = self.start(prompt, **settings)
         try:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=240)
         finally:
             end(process)
         check(process.returncode == code, f"{prompt}: {process.returncode}, not {code}: {err}")
@@ -116,7 +116,7 @@ def stopped(world):
         wait_for("the run is queued", lambda: os.path.exists(job.dotenv)
                  and os.path.getsize(job.dotenv))
         job.stop()
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     finally:
         end(process)
     check(process.returncode == 4, f"stopped: {process.returncode}")
@@ -192,7 +192,7 @@ def hidden(world):
                 except OSError:
                     pass
     finally:
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     job.stop()
     check(not seen, "the token in a command line")
     check(not [name for name in os.listdir(world.place) if name.startswith("tmp.")],
@@ -207,7 +207,7 @@ def cancelled(world):
         wait_for("the run is queued", lambda: os.path.exists(job.dotenv)
                  and os.path.getsize(job.dotenv))
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=240)
     finally:
         end(process)
     job.stop()

@@ -32,6 +32,12 @@ def text_of_requests(cloud, part, method="POST"):
     return str(cloud.get(f"/standin/requests?method={method}&path={part}"))
 
 
+def has_log(dispatchd, run):
+    status, text = call(f"{dispatchd.url}/api/tasks/{run}/logs?source=job",
+                        headers={"Authorization": f"Bearer {dispatchd.api_key}"})
+    return status == 200 and "agent ended" in str(text)
+
+
 def by_override(place, github, cloud):
     agent = agent_script(place, "agent", AGENT)
     with Dispatchd(place, github, agent, **cloud.settings()) as dispatchd:
@@ -43,9 +49,8 @@ def by_override(place, github, cloud):
         token = dispatchd.token()
         run = complete(dispatchd, token, "by override")
         expect("a run is completed by its execution", True)
-        status, text = call(f"{dispatchd.url}/api/tasks/{run}/logs?source=job",
-                            headers={"Authorization": f"Bearer {dispatchd.api_key}"})
-        expect("its log comes from Cloud Logging", status == 200 and "agent ended" in str(text))
+        wait_for("its log comes from Cloud Logging", lambda: has_log(dispatchd, run))
+        expect("its log comes from Cloud Logging", True)
         logs = cloud.get("/standin/counts")["made"]
         expect("by one execution", logs == 1)
         expect("the key file's assertion was taken",
@@ -80,7 +85,7 @@ def by_secret(place, github, cloud):
 
 def failed(place, github, cloud):
     agent = agent_script(place, "agent", FAILING)
-    settings = cloud.settings(DISPATCH_CLOUDRUN_MEMORY="8Gi", CODEBOT_TASK_RETENTION="1")
+    settings = cloud.settings(DISPATCH_CLOUDRUN_MEMORY="8Gi")
     with Dispatchd(place, github, agent, **settings) as dispatchd:
         expect("apply changes the Job", "updated" in dispatchd.command("cloudrun", "apply"))
         dispatchd.start()
@@ -90,6 +95,9 @@ def failed(place, github, cloud):
         expect("a run whose agent fails has failed",
                dispatchd.wait_ended(run)["status"] == "failed")
         wait_for("its task was looked at", lambda: cloud.get("/standin/requests?path=/tasks"))
+        dispatchd.kill()
+        dispatchd.environment["CODEBOT_TASK_RETENTION"] = "1"  # from now on: its end was seen
+        dispatchd.start()
         wait_for("executions of runs that are pruned are deleted",
                  lambda: cloud.get("/standin/counts")["executions"] == 0)
 
@@ -100,11 +108,11 @@ def stopped(place, github, cloud):
         dispatchd.start()
         headers = {"Authorization": f"Bearer {dispatchd.api_key}"}
         run = dispatchd.dispatch(dispatchd.token(), "a long one")[1]["runId"]
-        wait_for("it runs", lambda: dispatchd.task(run)["status"] == "running", 60)
+        wait_for("it runs", lambda: dispatchd.task(run)["status"] == "running")
         dispatchd.kill()
         dispatchd.start()
         call(f"{dispatchd.url}/api/tasks/{run}/stop", "POST", {}, headers)
-        task = dispatchd.wait_ended(run, 90)
+        task = dispatchd.wait_ended(run)
         expect("a run that outlived dispatchd is stopped", task["status"] == "stopped")
         wait_for("no execution goes on", lambda: all(
             "completionTime" in one for one in cloud.get("/standin/executions")))

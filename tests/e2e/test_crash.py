@@ -85,7 +85,7 @@ def judge(dispatchd, standin, acknowledged):
         count = sum(f"Dispatch-Run: {run}" in body for body in bodies)
         if count != 1:
             complaints.append(f"{run}: {count} pull requests")
-    database = sqlite3.connect(f"file:{dispatchd.database}?mode=ro", uri=True)
+    database = sqlite3.connect(f"file:{dispatchd.database}?mode=ro", uri=True, timeout=60)
     sound = database.execute("PRAGMA integrity_check").fetchone()[0]
     database.close()
     if sound != "ok":
@@ -118,7 +118,7 @@ def main():
         acknowledged = {k: v for client in working for k, v in client.acknowledged.items()}
         try:
             counts = wait_for("every run ends", lambda: all_ended(dispatchd, len(acknowledged)),
-                              limit_s=60 + options.dispatches * 2, every_s=0.5)
+                              limit_s=240 + options.dispatches * 2, every_s=0.5)
             complaints = judge(dispatchd, standin, acknowledged)
         except Failed as failed:
             counts, complaints = {}, [str(failed), dispatchd.tail()]

@@ -20,7 +20,7 @@ PROMPT = "start_away=3 run_ms=1 "
 
 def ends(dispatchd):
     """(launcher, status, code, sentence) of each run."""
-    database = sqlite3.connect(f"file:{dispatchd.database}?mode=ro", uri=True)
+    database = sqlite3.connect(f"file:{dispatchd.database}?mode=ro", uri=True, timeout=60)
     rows = database.execute("SELECT launcher, status, error_code, error FROM run").fetchall()
     database.close()
     return rows
@@ -77,7 +77,7 @@ def main():
         moved = 0
         try:
             wait_for("every run ends", lambda: all_ended(dispatchd, len(acknowledged)),
-                     limit_s=120 + options.dispatches * 2, every_s=0.5)
+                     limit_s=240 + options.dispatches * 2, every_s=0.5)
             complaints, moved = judge(dispatchd, standin, acknowledged)
         except Failed as failed:
             complaints = [str(failed), dispatchd.tail()]

@@ -40,8 +40,7 @@ class AppStandin(Standin):
             self.url = f"http://127.0.0.1:{int(text.read())}"
 
     def token_requests(self):
-        with open(self.log, encoding="utf-8") as log:
-            requests = [json.loads(line) for line in log]
+        requests = call(f"{self.url}/_standin/requests")[1]
         return [r for r in requests if r["path"].endswith("/access_tokens")]
 
     def fault(self, **fault):
@@ -83,7 +82,7 @@ def token_is_kept(dispatchd, standin, token):
 
 def refused_app_is_auth_expired(dispatchd, standin, token):
     dispatchd.process.terminate()
-    dispatchd.process.wait(25)
+    dispatchd.process.wait(60)
     dispatchd.start()
     standin.fault(method="POST", path_prefix="/app/installations", times=50, action="status",
                   status=404, body={"message": "Not Found", "documentation_url": "x"})
@@ -122,7 +121,7 @@ def limits_are_the_installations(dispatchd, standin, _):
     status, answer = limits("?repo=octo/none")
     check(status == 503, f"{status} {answer}")
     dispatchd.process.terminate()
-    dispatchd.process.wait(25)
+    dispatchd.process.wait(60)
     dispatchd.environment["GITHUB_APP_INSTALLATION_ID"] = str(INSTALLATION_ID)
     dispatchd.start()
     status, answer = limits("")

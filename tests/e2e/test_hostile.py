@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 
-from parts import (API_KEY, GITHUB_TOKEN, Dispatchd, Failed, Place, Standin, call,
+from parts import (API_KEY, GITHUB_TOKEN, PATIENCE_S, Dispatchd, Failed, Place, Standin, call,
                    is_instrumented, processes_in, wait_for)
 
 MODEL_KEY = "sk-ant-canary-0123456789-the-providers-own-key"
@@ -251,7 +251,7 @@ class Site:
         self.dispatchd = Dispatchd(place, standin, agent, PATH=PATH, ANTHROPIC_API_KEY=MODEL_KEY,
                                    **settings)
 
-    def run(self, attempt, wait_s=60):
+    def run(self, attempt, wait_s=PATIENCE_S):
         status, answer = self.dispatchd.dispatch(self.token, f"{attempt} {self.secrets}")
         check(status == 200, f"dispatch: {status} {answer}")
         return self.dispatchd.wait_ended(answer["runId"], wait_s)
@@ -273,7 +273,7 @@ def objects_of(repository):
 
 
 def events_of(site, run_id):
-    database = sqlite3.connect(f"file:{site.dispatchd.database}?mode=ro", uri=True)
+    database = sqlite3.connect(f"file:{site.dispatchd.database}?mode=ro", uri=True, timeout=60)
     try:
         return [(kind, json.loads(data)) for kind, data in database.execute(
             "SELECT type, data FROM event WHERE data IS NOT NULL ORDER BY run, seq")]
@@ -354,12 +354,12 @@ def agents_alive(site):
 
 
 def breeding(site):
-    task = site.run("breed", 120)
+    task = site.run("breed", 600)  # four thousand processes have their turn
     pushed = objects_of(site.repository())
     if os.getuid() == 0:
         born = int(pushed.split(b"born ")[1].split()[0])
         check(born <= 4096, f"{born} processes")
-    wait_for("nobody is left", lambda: not agents_alive(site), 60)
+    wait_for("nobody is left", lambda: not agents_alive(site), 300)
     return f"ended as {task['status']}, nobody is left"
 
 
@@ -368,7 +368,7 @@ def shouting(site):
     status, answer = site.dispatchd.dispatch(site.token, f"shout {site.secrets}")
     check(status == 200, f"{answer}")
     peak = 0
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         for pid in processes_in(site.place):
             peak = max(peak, peak_kib(pid))
@@ -421,8 +421,11 @@ def no_canary_anywhere(site):
     for path in places:
         if not os.path.isfile(path):
             continue
-        with open(path, "rb") as file:
-            content = file.read()
+        try:
+            with open(path, "rb") as file:
+                content = file.read()
+        except FileNotFoundError:  # tidied up meanwhile
+            continue
         for canary in site.canaries():
             check(canary.encode() not in content, f"{path}: {canary[:16]}...")
     for pull in site.standin.pulls():

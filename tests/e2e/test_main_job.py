@@ -133,7 +133,7 @@ def stopped_run(dispatchd, standin, token):
 
 
 def sabotaging_run(dispatchd, standin, token):
-    task = dispatchd.wait_ended(run(dispatchd, token, "sabotage everything"), 30)
+    task = dispatchd.wait_ended(run(dispatchd, token, "sabotage everything"))
     check(task["status"] == "completed" and task["result"].get("pr_url"), f"{task}")
     wait_for("the runner ends", lambda: not processes_in(dispatchd.place))
     return "pipes in its way don't hold the runner up"
@@ -172,11 +172,18 @@ def orphaned_run(dispatchd, standin, token):
     wait_for("the agent works",
              lambda: os.path.exists(os.path.join(dispatchd.place, "orphan-agent-works")))
     dispatchd.kill()
-    runners = [pid for pid in processes_in(dispatchd.place) if is_runner(pid)]
-    check(len(runners) == 1, f"runners {runners}")
-    os.kill(runners[0], signal.SIGTERM)
-    wait_for("the outcome is written", lambda: os.path.exists(outcome) and
-             os.path.getsize(outcome), 12)
+
+    def runners():
+        return [pid for pid in processes_in(dispatchd.place) if is_runner(pid)]
+
+    # That of an earlier run may have its end before it, and a child not yet be another program.
+    runner, = wait_for("its runner is alone", lambda: (
+        lambda found: found if len(found) == 1 else None)(runners()))
+    os.kill(runner, signal.SIGTERM)
+    wait_for("the outcome is written, or the runner has ended", lambda: runner not in runners()
+             or os.path.exists(outcome) and os.path.getsize(outcome))
+    check(runner in runners(), "the runner ended before anybody had heard its report")
+    check(os.path.getsize(outcome), "no outcome")
     dispatchd.start()
     task = dispatchd.wait_ended(run_id)
     check(task["status"] == "failed" and task["error_code"] == "evicted", f"{task}")
@@ -252,7 +259,7 @@ def nothing_left(dispatchd, standin, token):
         text = log.read()
     for secret in secrets + ["vgvtask_"]:
         check(secret not in text, f"in the log: {secret[:12]}...")
-    database = sqlite3.connect(f"file:{dispatchd.database}?mode=ro", uri=True)
+    database = sqlite3.connect(f"file:{dispatchd.database}?mode=ro", uri=True, timeout=60)
     check(database.execute("PRAGMA integrity_check").fetchone()[0] == "ok", "integrity_check")
     database.close()
     return "no token in the database, the logs or the work directory"

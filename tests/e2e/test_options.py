@@ -104,7 +104,7 @@ def endless_tests(client):
     place = os.path.join(client.dispatchd.place, "hasty")
     os.makedirs(place)
     with Dispatchd(place, client.standin, client.dispatchd.environment["DISPATCH_AGENT_COMMAND"],
-                   DISPATCH_RUN_TIMEOUT="4") as hasty:
+                   DISPATCH_RUN_TIMEOUT="10") as hasty:
         hasty.start()
         impatient = Client(hasty, client.standin)
         task = impatient.ended(impatient.submit("work", test_command="sleep 300"))

@@ -67,19 +67,19 @@ class Queue:
 
 def limits_and_priorities(queue):
     first = [queue.submit("a"), queue.submit("b")]
-    wait_for("two at once", lambda: sorted(queue.begun()) == ["a", "b"], 60)
+    wait_for("two at once", lambda: sorted(queue.begun()) == ["a", "b"])
     runs = first + [queue.submit("low", priority=100), queue.submit("usual"),
                     queue.submit("high", priority=900)]
-    task = queue.dispatchd.task(runs[2])
-    check(task["status"] == "pending" and "2 runs of this repository are in flight"
-          in task["reason"], f"what it waits for isn't said: {task}")
+    wait_for("what it waits for is said", lambda: "2 runs of this repository are in flight"
+             in queue.dispatchd.task(runs[2]).get("reason", ""))
+    check(queue.dispatchd.task(runs[2])["status"] == "pending", "a third one went")
     queue.let_go("a")
-    wait_for("the high one", lambda: "high" in queue.begun(), 60)
+    wait_for("the high one", lambda: "high" in queue.begun())
     check("usual" not in queue.begun(), "one too many began")
     queue.dispatchd.kill()
     queue.dispatchd.start()
     queue.let_go("b")
-    wait_for("the usual one after a restart", lambda: "usual" in queue.begun(), 60)
+    wait_for("the usual one after a restart", lambda: "usual" in queue.begun())
     check("low" not in queue.begun(), "the low one went before its turn")
     queue.let_go("all")
     for run in runs:

@@ -275,7 +275,7 @@ def saving_has_an_end(site):
             wait_for("the agent works", lambda: os.path.exists(site.marker("works")))
             run.process.send_signal(signal.SIGTERM)
             try:
-                report = run.reported(60)
+                report = run.reported()
             finally:
                 with open(site.marker("released"), "w", encoding="utf-8"):
                     pass

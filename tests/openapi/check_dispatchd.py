@@ -23,8 +23,8 @@ TREE = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(TREE, "tests/e2e"))
 # pylint: disable=wrong-import-position
 from oidc_issuer import Issuer  # noqa: E402
-from parts import (API_KEY, Dispatchd, Failed, Place, Standin, agent_script, end,  # noqa: E402
-                   keeping_runner, task_token, wait_for)
+from parts import (API_KEY, Dispatchd, Failed, HeldPort, Place, Standin,  # noqa: E402
+                   agent_script, end, keeping_runner, task_token, wait_for)
 
 DOCUMENT = os.path.join(TREE, "controlplane/api/openapi.yaml")
 MODULES = os.path.realpath(sys.argv[1])
@@ -45,7 +45,7 @@ def redocly(*words):
     environment = {**os.environ, "REDOCLY_TELEMETRY": "off",
                    "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "CI": "true"}
     done = subprocess.run([tool("redocly"), *words], env=environment, check=False,
-                          capture_output=True, text=True, timeout=120)
+                          capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise Failed(f"redocly {words[0]}:\n{done.stdout}{done.stderr}")
 
@@ -75,12 +75,6 @@ def strict_document(place):
 
 # --- What is put together ---------------------------------------------------------------------
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Prism:
     """The proxy; a dispatchd can be told its address before either runs."""
 
@@ -88,7 +82,8 @@ class Prism:
         self.document = document
         self.flags = flags
         self.log = os.path.join(place, f"prism-{os.path.basename(place)}.log")
-        self.port = free_port()
+        self.held = HeldPort()
+        self.port = self.held.number
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
 
@@ -98,13 +93,14 @@ class Prism:
     def __exit__(self, *ignored):
         if self.process:
             end(self.process)
+        self.held.socket.close()
 
     def start(self, upstream):
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [tool("prism"), "proxy", "--host", "127.0.0.1", "--port", str(self.port),
                  *self.flags, self.document, upstream], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        wait_for("prism listens", self._listens, 60)
+        wait_for("prism listens", self._listens)
 
     def _listens(self):
         if self.process.poll() is not None:
@@ -143,7 +139,7 @@ class Caller:
         if data is not None and not request.has_header("Content-type"):
             request.add_header("Content-Type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 status, said, raw = answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as refused:
             status, said, raw = refused.code, refused.headers, refused.read()
@@ -323,7 +319,7 @@ def call_explain(caller, base, server, token):
 def raw_stream(dispatchd, path):
     """A stream past prism, which waits for an answer's end: its first line and its socket."""
     host, port = dispatchd.url.split("//")[1].split(":")
-    client = socket.create_connection((host, int(port)), 20)
+    client = socket.create_connection((host, int(port)), 60)
     client.sendall(f"GET {path} HTTP/1.0\r\nAuthorization: Bearer {API_KEY}\r\n\r\n".encode())
     return client.recv(4096).split(b"\r\n")[0].decode(), client
 
@@ -721,10 +717,9 @@ def other_credentials(caller, place, document):
 
 def check_others(caller, prism, routes):
     """Prism's log: nothing but good requests and good answers, and these among them."""
-    text = prism.text()
+    wait_for(f"somebody called {routes}",
+             lambda: all(f"/{route} " in prism.text() for route in routes))
     caller.count("others' calls", prism.violations())
-    caller.count("others' calls", [f"nobody called {route}" for route in routes
-                                   if f"/{route} " not in text])
 
 
 def main():

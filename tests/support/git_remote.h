@@ -95,7 +95,7 @@ static void remote_start(const char *make_repositories, const char *const *repos
     spec.argv = text_list_view(&argv);
     spec.env = text_list_view(&env);
     assert_ok(process_start(&spec, &remote.pid, &err), err);
-    wait_until(access(port_file, R_OK) == 0, 30000);
+    wait_until(access(port_file, R_OK) == 0, 60000);
     assert_ok(buf_read_file(&port, port_file, 100, &err), err);
     remote.url = xasprintf("http://127.0.0.1:%ld", strtol(port.data, NULL, 10));
 }

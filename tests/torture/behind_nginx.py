@@ -60,7 +60,7 @@ class Attack:
             answers.pop()  # of LAST
         served = answers.count(200)
         told = len(self.tap.requests()) - told
-        wait_for(f"{what}: nginx has it in its log", lambda: self.forwarded() - seen >= told, 5)
+        wait_for(f"{what}: nginx has it in its log", lambda: self.forwarded() - seen >= told)
         if self.forwarded() - seen != told:
             raise Failed(f"{what}: nginx handed {self.forwarded() - seen} on, dispatchd was told"
                          f" {told}")

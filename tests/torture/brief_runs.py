@@ -94,7 +94,7 @@ def all_ended(dispatchd):
 
 def ends_of(dispatchd):
     """How often each run ended, as the audit log has it; the database has to be sound."""
-    database = sqlite3.connect(f"file:{dispatchd.database}?mode=ro", uri=True)
+    database = sqlite3.connect(f"file:{dispatchd.database}?mode=ro", uri=True, timeout=60)
     try:
         sound = database.execute("PRAGMA integrity_check").fetchone()[0]
         if sound != "ok":
@@ -153,7 +153,7 @@ class Engine:
             [os.path.join(TREE, "tests/support/engine-standin/engine-standin"), "--socket",
              self.socket, "--run-command", brief_runner(place), "--image", "*",
              "--exit-with-parent"], stdout=subprocess.DEVNULL)
-        wait_for("the engine listens", lambda: os.path.exists(self.socket))
+        wait_for("the engine listens", self._listens)
 
     def __enter__(self):
         return self
@@ -161,9 +161,16 @@ class Engine:
     def __exit__(self, *ignored):
         end(self.process)
 
+    def _listens(self):
+        """The socket is there a moment before that."""
+        if self.process.poll() is not None:
+            raise Failed(f"the engine ended with {self.process.returncode}")
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.socket) == 0
+
     def call(self, method, path, body=None):
         """Of the stand-in's own entrance."""
-        connection = http.client.HTTPConnection("localhost", timeout=20)
+        connection = http.client.HTTPConnection("localhost", timeout=60)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(self.socket)
         try:

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import threading
 
-from parts import TREE, Failed, end, wait_for
+from parts import TREE, Failed, HeldPort, end, wait_for
 
 SHIPPED = os.path.join(TREE, "manifests/proxy/nginx.conf")
 NAME = "localhost"  # that the certificate is for
@@ -100,18 +100,14 @@ def well_formed(told):
     return heads
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
-
-
 class Nginx:
     """The one that ships, but for ports, paths and names."""
 
     def __init__(self, place, upstream_port):
         self.place = os.path.join(place, "nginx")
         os.makedirs(self.place)
-        self.port = free_port()
+        self.held = HeldPort()
+        self.port = self.held.number
         self.log = os.path.join(self.place, "dispatch-access.log")
         self._certify()
         self.trust = ssl.create_default_context(cafile=os.path.join(self.place, "tls.crt"))
@@ -127,6 +123,7 @@ class Nginx:
 
     def __exit__(self, *ignored):
         end(self.process)
+        self.held.socket.close()
 
     def _certify(self):
         subprocess.run(
@@ -171,7 +168,7 @@ class Nginx:
     def url(self):
         return f"https://{NAME}:{self.port}"
 
-    def connect(self, source="127.0.0.1", timeout_s=20, name=NAME):
+    def connect(self, source="127.0.0.1", timeout_s=60, name=NAME):
         plain = socket.create_connection(("127.0.0.1", self.port), timeout_s, (source, 0))
         return self.trust.wrap_socket(plain, server_hostname=name)
 

@@ -2,10 +2,11 @@
 """HTTP as bytes on a socket, for what no client library would send."""
 import http.client
 import multiprocessing
+import os
 import socket
 import time
 
-from parts import Failed
+from parts import Dispatchd, Failed
 
 
 class NoGitHub:
@@ -13,11 +14,11 @@ class NoGitHub:
     url = "http://127.0.0.1:9"
 
 
-def connect(dispatchd, source="127.0.0.1", timeout_s=20):
+def connect(dispatchd, source="127.0.0.1", timeout_s=60):
     return socket.create_connection(("127.0.0.1", dispatchd.port), timeout_s, (source, 0))
 
 
-def read_to_end(connection, limit_s=20.0):
+def read_to_end(connection, limit_s=60.0):
     """(all that came, whether the other side closed within limit_s)."""
     came, until = b"", time.monotonic() + limit_s
     while True:
@@ -89,6 +90,9 @@ class OtherClient:
             time.sleep(every_s)
         tell.send((took_ms, bad))
 
+    def p99_ms(self):
+        return percentile(self.end(), 0.99)
+
     def end(self):
         """The milliseconds of each; Failed where one wasn't served."""
         self.over.set()
@@ -99,8 +103,33 @@ class OtherClient:
         return took_ms
 
 
+class Unhurt:
+    """Another dispatchd, which nobody attacks, and its client: what that has to wait for is the
+    machine's doing."""
+    TIMES = 4  # what an attacked one's may wait beyond its limit
+
+    def __init__(self, place):
+        self.place = os.path.join(place, "unhurt")
+        os.makedirs(self.place)
+        self.dispatchd = Dispatchd(self.place, NoGitHub, "true", DISPATCH_LAUNCHER="fake",
+                                   CODEBOT_MAX_QUEUE_SIZE="100000")
+        self.client = None
+
+    def __enter__(self):
+        self.dispatchd.start()
+        self.client = OtherClient(self.dispatchd, self.dispatchd.token(), "127.0.0.1")
+        return self
+
+    def __exit__(self, *ignored):
+        self.dispatchd.__exit__()
+
+    def may_wait_ms(self, limit_ms):
+        """Asked once, in the end."""
+        return limit_ms + self.TIMES * self.client.p99_ms()
+
+
 def dispatch_from(source, port, token):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20,
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60,
                                             source_address=(source, 0))
     try:
         connection.request("POST", "/dispatchTask", '{"prompt":"run_ms=1"}',

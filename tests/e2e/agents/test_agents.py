@@ -95,7 +95,7 @@ class Site:
 
     def events(self, kind):
         """Of the newest run."""
-        database = sqlite3.connect(f"file:{self.dispatchd.database}?mode=ro", uri=True)
+        database = sqlite3.connect(f"file:{self.dispatchd.database}?mode=ro", uri=True, timeout=60)
         try:
             rows = database.execute("SELECT type, data FROM event WHERE run = "
                                     "(SELECT MAX(key) FROM run) ORDER BY seq").fetchall()
@@ -473,7 +473,7 @@ def nothing_leaked(site):
     """After all of it: the provider's key is where it was, and nowhere else."""
     with open(site.dispatchd.log, encoding="utf-8", errors="replace") as log:
         check(KEY not in log.read(), "the provider's key is in the log")
-    database = sqlite3.connect(f"file:{site.dispatchd.database}?mode=ro", uri=True)
+    database = sqlite3.connect(f"file:{site.dispatchd.database}?mode=ro", uri=True, timeout=60)
     text = "\n".join(database.iterdump())
     database.close()
     for secret in (KEY, HEADER_CANARY, GITHUB_TOKEN):

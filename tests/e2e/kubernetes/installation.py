@@ -52,7 +52,7 @@ class Installation:
         kubectl("-n", OUTSIDE, "rollout", "status", "deployment/github", "--timeout=180s",
                 timeout_s=200)
         wait_for("the client reaches the Service",
-                 lambda: self.client.call(f"{HOME}/readyz")[0] == 200, 60, 0.5)
+                 lambda: self.client.call(f"{HOME}/readyz")[0] == 200, every_s=0.5)
 
     def make_token(self):
         self.token = kubectl("-n", SYSTEM, "exec", "deploy/dispatchd", "--", "dispatchd", "token",
@@ -74,7 +74,7 @@ class Installation:
                 check(status == 200, f"dispatch: {status} {answer}")
             return found
 
-        return [answer["runId"] for _, answer in wait_for("runs are taken in", taken, 60, 1)]
+        return [answer["runId"] for _, answer in wait_for("runs are taken in", taken, every_s=1)]
 
     def run(self, prompt):
         return self.dispatch(prompt)[0]
@@ -90,15 +90,15 @@ class Installation:
         return [task for _, task in found]
 
     def task(self, run_id):
-        return wait_for("dispatchd answers", lambda: answers(lambda: self.tasks([run_id])), 60,
-                        1)[0]
+        return wait_for("dispatchd answers", lambda: answers(lambda: self.tasks([run_id])),
+                        every_s=1)[0]
 
     def stop(self, run_id):
         status, answer = self.client.call(f"{HOME}/api/tasks/{run_id}/stop", "POST",
                                           headers={"Authorization": f"Bearer {API_KEY}"})
         check(status == 202, f"stop: {status} {answer}")
 
-    def wait_ended(self, run_ids, limit_s=120):
+    def wait_ended(self, run_ids, limit_s=240):
         """Their tasks, once all have ended."""
         last = []
 
@@ -113,10 +113,10 @@ class Installation:
             raise Failed(f"{late}: {len(open_ones)} are open, the first {open_ones[:1]}") from late
         return last
 
-    def end(self, run_id, limit_s=120):
+    def end(self, run_id, limit_s=240):
         return self.wait_ended([run_id], limit_s)[0]
 
-    def wait_status(self, run_id, status, limit_s=60):
+    def wait_status(self, run_id, status, limit_s=240):
         def reached():
             task = self.task(run_id)
             check(task["status"] not in ENDS or task["status"] == status, f"{task}")
@@ -124,14 +124,14 @@ class Installation:
 
         wait_for(f"run {run_id} is {status}", reached, limit_s, 0.3)
 
-    def completed(self, run_id, limit_s=120):
+    def completed(self, run_id, limit_s=240):
         """Its task, when it completed with a pull request that GitHub has."""
         task = self.end(run_id, limit_s)
         check(task["status"] == "completed" and task["result"].get("pr_url"), f"{task}")
         check(pull_of(self.pulls(), task), f"no pull request of {task}")
         return task
 
-    def failed(self, run_id, code, limit_s=120):
+    def failed(self, run_id, code, limit_s=240):
         task = self.end(run_id, limit_s)
         check(task["status"] == "failed" and task["error_code"] == code,
               f"expected {code}: {task}")
@@ -139,8 +139,8 @@ class Installation:
 
     def pulls(self):
         wanted = [("GET", f"{GITHUB}/_standin/pulls", {}, None)]
-        return wait_for("GitHub answers", lambda: answers(lambda: self.client.calls(wanted)), 60,
-                        1)[0][1]
+        return wait_for("GitHub answers", lambda: answers(lambda: self.client.calls(wanted)),
+                        every_s=1)[0][1]
 
     # --- What the cluster has of a run ----------------------------------------------------
 
@@ -152,7 +152,7 @@ class Installation:
     def pods(run_id):
         return get("pods", "-l", f"dispatch.dev/run-id={run_id}", namespace=RUNS)
 
-    def held(self, run_id, limit_s=60):
+    def held(self, run_id, limit_s=180):
         """The name of the run's pod, once its agent works; `release` lets it go on."""
         def sleeping():
             for pod in self.pods(run_id):

@@ -5,6 +5,7 @@ import json
 from installation import DEV, OVERLAY, PRODUCTION, check
 from kubectl import OUTSIDE, RUNS, SYSTEM, attempt, find, get, kubectl
 from parts import wait_for
+from restarts import dispatchd_pod
 
 # Stands for the Prometheus operator's, so that the production overlay can be shown to the API
 # server as a whole.
@@ -54,7 +55,7 @@ def hardened(installation):
     for name in (SYSTEM, RUNS):
         labels = get("namespace", name)["metadata"]["labels"]
         check(labels.get("pod-security.kubernetes.io/enforce") == "restricted", f"{labels}")
-    [pod] = get("pods", namespace=SYSTEM)
+    pod = dispatchd_pod()
     container = pod["spec"]["containers"][0]
     check(container["securityContext"]["readOnlyRootFilesystem"], f"{container}")
     check(pod["status"]["containerStatuses"][0]["restartCount"] == 0, f"restarted: {pod['status']}")
@@ -69,11 +70,11 @@ def production_overlay(_):
     if mine:
         kubectl("apply", "-f", "-", text=SERVICE_MONITORS)
         kubectl("wait", "--for=condition=Established", "crd",
-                "servicemonitors.monitoring.coreos.com", "--timeout=30s")
+                "servicemonitors.monitoring.coreos.com", "--timeout=120s")
     try:
         taken = wait_for("the API server knows ServiceMonitors", lambda: (
             lambda done: None if "no matches for kind" in done.err else done)(
-                attempt("apply", "--dry-run=server", "-k", PRODUCTION)), 30, 1)
+                attempt("apply", "--dry-run=server", "-k", PRODUCTION)), every_s=1)
     finally:
         if mine:
             kubectl("delete", "-f", "-", text=SERVICE_MONITORS)
@@ -133,10 +134,10 @@ def network(_):
     """What a run's pod reaches. Whether policies are enforced is the cluster's business: said."""
     kubectl("apply", "-f", "-", text=json.dumps(PROBE))
     try:
-        kubectl("-n", RUNS, "wait", "--for=condition=Ready", "pod/probe", "--timeout=60s")
+        kubectl("-n", RUNS, "wait", "--for=condition=Ready", "pod/probe", "--timeout=180s")
         server = get("service", "kubernetes", namespace="default")["spec"]["clusterIP"]
         for name, port in (("dispatchd.dispatch.svc", 80), ("github.dispatch-e2e.svc", 80)):
-            wait_for(f"a run's pod reaches {name}", lambda n=name, p=port: reaches(n, p), 30, 1)
+            wait_for(f"a run's pod reaches {name}", lambda n=name, p=port: reaches(n, p), every_s=1)
         open_ones = [name for name, port in ((server, 443), ("169.254.169.254", 80))
                      if reaches(name, port)]
     finally:

@@ -23,7 +23,7 @@ class Done:
         self.err = process.stderr
 
 
-def attempt(*words, text=None, timeout_s=120):
+def attempt(*words, text=None, timeout_s=240):
     """What `kubectl WORDS...` came to, whatever that is."""
     try:
         return Done(words, subprocess.run([KUBECTL, *words], check=False, input=text, text=True,
@@ -32,7 +32,7 @@ def attempt(*words, text=None, timeout_s=120):
         raise Failed(f"kubectl {' '.join(words)}: not within {timeout_s} s") from late
 
 
-def kubectl(*words, text=None, timeout_s=120):
+def kubectl(*words, text=None, timeout_s=240):
     done = attempt(*words, text=text, timeout_s=timeout_s)
     if done.code:
         raise Failed(f"kubectl {' '.join(words)}: {done.err.strip()[-2000:]}")

@@ -17,10 +17,11 @@ class Skipped(Exception):
 
 
 def dispatchd_pod():
+    """The one that stays: another may be on its way out."""
     pods = [pod for pod in get("pods", namespace=SYSTEM)
             if "deletionTimestamp" not in pod["metadata"]]
     check(len(pods) == 1, f"{len(pods)} pods of dispatchd")
-    return pods[0]["metadata"]
+    return pods[0]
 
 
 def one_job_each(run_ids):
@@ -35,10 +36,10 @@ def dispatchd_killed(installation):
     held = installation.run("hold on while dispatchd is killed")
     pod = installation.held(held)
     others = installation.dispatch(*(f"other {n}" for n in range(10)))
-    before = dispatchd_pod()
+    before = dispatchd_pod()["metadata"]
     kubectl("-n", SYSTEM, "delete", "pod", before["name"], "--force", "--grace-period=0")
     wait_for("another pod", lambda: [each for each in get("pods", namespace=SYSTEM)
-                                     if each["metadata"]["uid"] != before["uid"]], 60, 0.5)
+                                     if each["metadata"]["uid"] != before["uid"]], every_s=0.5)
     installation.wait_ready()
     installation.ready_github()
     check(installation.task(held)["status"] == "running", "the held run isn't running any more")
@@ -51,7 +52,7 @@ def dispatchd_killed(installation):
 
 def cluster(*words):
     done = subprocess.run([CLUSTER, *words], check=False, capture_output=True, text=True,
-                          timeout=180)
+                          timeout=300)
     check(done.returncode == 0, f"hack/cluster {' '.join(words)}: {done.stderr}")
 
 
@@ -61,7 +62,7 @@ def api_server_restarted(installation):
         raise Skipped("only where hack/cluster made the cluster")
     held = installation.run("hold on while the API server is away")
     pod = installation.held(held)
-    [address] = [each["status"]["podIP"] for each in get("pods", namespace=SYSTEM)]
+    address = dispatchd_pod()["status"]["podIP"]
     cluster("stop", "apiserver")
     try:
         taken = [call(f"http://{address}:5000/dispatchTask", "POST", {"prompt": f"away {n}"},
@@ -71,7 +72,8 @@ def api_server_restarted(installation):
         cluster("start", "apiserver")
     check(all(status == 200 for status, _ in taken), f"taken in while it was away: {taken}")
     check(ready == 200, f"dispatchd is ready without the API server: {ready}")
-    wait_for("the API server answers", lambda: attempt("get", "--raw=/readyz").code == 0, 60, 0.5)
+    wait_for("the API server answers", lambda: attempt("get", "--raw=/readyz").code == 0,
+             every_s=0.5)
     reach_again(installation)
     later = [answer["runId"] for _, answer in taken]
     check(installation.task(held)["status"] == "running", "the held run isn't running any more")
@@ -90,7 +92,7 @@ def reach_again(installation):
         except Failed:
             return False
 
-    wait_for("the client reaches the Service again", answered, 60, 1)
+    wait_for("the client reaches the Service again", answered, every_s=1)
 
 
 def upgraded(installation):
@@ -101,8 +103,7 @@ def upgraded(installation):
     installation.apply(OVERLAY, changes={CONTROL_PLANE: NEXT})
     try:
         installation.ready_github()
-        [pod] = [each for each in get("pods", namespace=SYSTEM)
-                 if "deletionTimestamp" not in each["metadata"]]
+        pod = dispatchd_pod()
         check(pod["spec"]["containers"][0]["image"] == NEXT, f"{pod['spec']['containers']}")
         for name in pods:
             installation.release(name)

@@ -59,7 +59,7 @@ def operators_view(installation):
     check((owner["kind"], owner["uid"]) == ("Job", job["metadata"]["uid"]), f"{owner}")
     installation.release(pod)
     installation.completed(run_id)
-    kubectl("-n", RUNS, "wait", "--for=condition=Complete", f"job/{name}", "--timeout=60s")
+    kubectl("-n", RUNS, "wait", "--for=condition=Complete", f"job/{name}", "--timeout=180s")
     labels = installation.job(run_id)["metadata"]["labels"]
     for label, value in (("app.kubernetes.io/name", "dispatch-runner"),
                          ("app.kubernetes.io/managed-by", "dispatchd"),
@@ -85,7 +85,7 @@ def check_story(job):
         events = get("events", "--field-selector", f"involvedObject.name={job}", namespace=RUNS)
         return wanted <= {event["reason"] for event in events}
 
-    wait_for(f"Events {wanted} on {job}", told, 30, 0.5)
+    wait_for(f"Events {wanted} on {job}", told, every_s=0.5)
     shown = kubectl("-n", RUNS, "describe", "job", job)
     check("PullRequestOpened" in shown and "dispatchd" in shown, f"describe: {shown}")
 
@@ -102,10 +102,10 @@ def stopped_run(installation):
     run_id = installation.run("endless work")
     installation.held(run_id)
     installation.stop(run_id)
-    task = installation.end(run_id, 60)
+    task = installation.end(run_id)
     check(task["status"] == "stopped", f"{task}")
     wait_for("its pod ends", lambda: all(pod["status"]["phase"] not in ("Running", "Pending")
-                                         for pod in installation.pods(run_id)), 60, 0.5)
+                                         for pod in installation.pods(run_id)), every_s=0.5)
     return "stopped, and its pod has ended"
 
 
@@ -148,7 +148,7 @@ def drained_node(installation):
     node = pod["spec"]["nodeName"]
     try:
         kubectl("drain", node, "--pod-selector=app.kubernetes.io/name=dispatch-runner",
-                "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=90s")
+                "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=180s", timeout_s=200)
         waiting = installation.run("waits for a node")
         said = taken_away(installation.end(run_id, 120))
         check(installation.task(waiting)["status"] == "pending", "a run without a node waits")

@@ -42,7 +42,7 @@ static void test_monotonic_time_never_steps_back(void **state)
         last = now;
     }
     clock_set_for_test(-1);
-    wait_until(clock_monotonic_ms() > last, 1000);
+    wait_until(clock_monotonic_ms() > last, 60000);
 }
 
 static void test_text_is_rfc3339_with_milliseconds(void **state)

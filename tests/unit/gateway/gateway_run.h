@@ -9,7 +9,7 @@
 #include "net/net.h"
 
 #define REAL_KEY "sk-real-0123456789abcdef"
-#define WAIT_MS 30000
+#define WAIT_MS 60000
 
 /* A run with one provider of each protocol, all at one server that the test scripts. */
 struct run {

@@ -191,7 +191,7 @@ static void test_git_token_is_not_waited_for_when_stopped(void **state)
     assert_true(stop_requested());
     begin_with(&at, answers);
     assert_int_equal(home_git_token(at.home, &token, &err), -1);
-    assert_true(clock_monotonic_ms() - began_ms < 20000);
+    assert_true(clock_monotonic_ms() - began_ms < 50000);
     finish(&at);
 }
 
@@ -206,7 +206,7 @@ static void test_heartbeat_goes_on_when_home_is_away_and_stops_us_when_told(void
     begin_with(&at, answers);
     scoped(heartbeat) heartbeat = heartbeat_new(at.home, 20);
     assert_false(stop_requested());
-    wait_until(stop_requested(), 20000);
+    wait_until(stop_requested(), 60000);
     assert_true(at.server.requests >= 3);
     heartbeat_free(TAKE(heartbeat));
     finish(&at);

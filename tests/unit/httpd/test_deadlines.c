@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "harness.h"
 
-#define DEADLINE_MS 300
+/* A client that keeps to it has to be able to, on a busy machine. */
+#define DEADLINE_MS 2000
 
 static struct app *app;
 static struct httpd *httpd;

@@ -3,7 +3,7 @@
 
 #define GATE "GET /gate HTTP/1.1\r\nHost: x\r\n\r\n"
 #define LATER "GET /later HTTP/1.1\r\nHost: x\r\n\r\n"
-#define LONG_MS 20000
+#define LONG_MS 60000
 
 struct stopping {
     struct httpd *httpd;

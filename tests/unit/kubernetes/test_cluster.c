@@ -3,7 +3,7 @@
 
 #include "api_server.h"
 
-#define LONG_MS 30000
+#define LONG_MS 60000
 
 /* A server with its script and a cluster that is it. */
 struct bed {

@@ -3,7 +3,7 @@
 
 #include "api_server.h"
 
-#define LONG_MS 30000
+#define LONG_MS 60000
 
 struct bed {
     struct server server;

@@ -6,7 +6,7 @@
 
 #include "kubernetes/cluster.h"
 
-#define LONG_MS 30000
+#define LONG_MS 60000
 
 /* Answers with the name in the client's certificate. */
 static void serve_names(struct conn *conn)

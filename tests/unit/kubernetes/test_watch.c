@@ -4,7 +4,7 @@
 #include "api_server.h"
 
 #define PATH "/apis/batch/v1/namespaces/runs/jobs"
-#define LONG_MS 30000
+#define LONG_MS 60000
 
 /* What a consumer of the watch knows: names of objects in the order of the alphabet, and what
  * was called. */

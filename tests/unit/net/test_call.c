@@ -56,7 +56,7 @@ static void serve_ticks(struct conn *conn)
     (void)conn_say(conn, "HTTP/1.1 200 OK\r\n\r\n");
     for (int i = 0; i < 30; i++) {
         (void)conn_say(conn, "tick");
-        (void)usleep(50000);
+        (void)usleep(200000);
     }
 }
 
@@ -68,11 +68,11 @@ static void test_a_stream_may_take_longer_than_its_silence_limit(void **state)
 
     (void)state;
     server_start(&server, serve_ticks, NULL);
-    done = stream(&server, &reader, 1000, 0);
+    done = stream(&server, &reader, 5000, 0);
     assert_int_equal(done.result, 0);
     assert_int_equal(reader.got.size, 30 * 4);
     assert_int_equal(done.collected, 0);
-    assert_in_range(done.took_ms, 1500, 30000);
+    assert_true(done.took_ms >= 6000);
     buf_done(&reader.got);
 }
 
@@ -95,7 +95,7 @@ static void test_silence_ends_a_stream(void **state)
     assert_int_equal(done.result, -1);
     assert_int_equal(done.err.kind, ERR_TIMEOUT);
     assert_string_equal(reader.got.data, "tick");
-    assert_in_range(done.took_ms, 300, 10000);
+    assert_in_range(done.took_ms, 300, 60000);
     buf_done(&reader.got);
 }
 
@@ -186,12 +186,12 @@ static void test_a_call_that_waits_for_a_connection_keeps_its_time_limit(void **
         assert_int_equal(pthread_create(&holders[i].thread, NULL, hold_connection, &holders[i]),
                          0);
     }
-    wait_until(server.requests == 2, 20000);
+    wait_until(server.requests == 2, 60000);
     int64_t began_ms = clock_monotonic_ms();
 
     assert_int_equal(net_call(net, &request, &answer, &err), -1);
     assert_int_equal(err.kind, ERR_TIMEOUT);
-    assert_in_range(clock_monotonic_ms() - began_ms, 300, 10000);
+    assert_in_range(clock_monotonic_ms() - began_ms, 300, 60000);
     assert_int_equal(server.connections, 2);
     for (size_t i = 0; i < ARRAY_SIZE(holders); i++) {
         __atomic_store_n(&holders[i].cancel, true, __ATOMIC_RELEASE);

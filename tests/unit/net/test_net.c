@@ -362,7 +362,7 @@ static void test_a_dripping_or_silent_server_runs_into_the_time_limit(void **sta
 
         assert_int_equal(net_call(net, &request, &answer, &err), -1);
         assert_int_equal(err.kind, ERR_TIMEOUT);
-        assert_in_range(clock_monotonic_ms() - began_ms, 300, 10000);
+        assert_in_range(clock_monotonic_ms() - began_ms, 300, 60000);
         assert_null(strstr(err.text, "secret"));
     }
 }
@@ -405,7 +405,7 @@ static void test_cancel_ends_a_call_early(void **state)
     assert_int_equal(net_call(net, &request, &answer, &err), -1);
     assert_int_equal(pthread_join(canceller.thread, NULL), 0);
     assert_int_equal(err.kind, ERR_UNAVAILABLE);
-    assert_in_range(clock_monotonic_ms() - began_ms, 0, 15000);
+    assert_in_range(clock_monotonic_ms() - began_ms, 0, 45000);
 }
 
 static void test_cancel_ends_the_wait_between_tries(void **state)
@@ -431,7 +431,7 @@ static void test_cancel_ends_the_wait_between_tries(void **state)
     assert_int_equal(net_call(net, &request, &answer, &err), -1);
     assert_int_equal(pthread_join(canceller.thread, NULL), 0);
     assert_int_equal(err.kind, ERR_UNAVAILABLE);
-    assert_in_range(clock_monotonic_ms() - began_ms, 0, 15000);
+    assert_in_range(clock_monotonic_ms() - began_ms, 0, 45000);
 }
 
 struct waiter {
@@ -439,6 +439,7 @@ struct waiter {
     const char *url;
     int result;
     enum err_kind kind;
+    _Atomic bool begun;
     pthread_t thread;
 };
 
@@ -450,6 +451,7 @@ static void *call_and_wait(void *ctx)
     scoped_net_answer answer = {0};
     struct err err = {0};
 
+    waiter->begun = true;
     waiter->result = net_call(waiter->net, &request, &answer, &err);
     waiter->kind = err.kind;
     return NULL;
@@ -464,19 +466,22 @@ static void test_net_free_ends_calls_that_run_wait_or_pause(void **state)
     for (size_t round = 0; round < ARRAY_SIZE(says); round++) {
         scoped_server server;
         struct net *net = new_net();
-        struct waiter waiters[12]; /* more than there are connections */
+        struct waiter waiters[12] = {0}; /* more than there are connections */
 
         server_start(&server, says[round] ? serve_say : serve_hang, says[round]);
         scoped_str url = server_url(&server, "/");
 
         for (size_t i = 0; i < ARRAY_SIZE(waiters); i++) {
-            waiters[i] = (struct waiter){.net = net, .url = url};
+            waiters[i].net = net;
+            waiters[i].url = url;
             assert_int_equal(
                 pthread_create(&waiters[i].thread, NULL, call_and_wait, &waiters[i]), 0);
         }
         /* All of them are inside by then: eight have their connection, or all had an answer. */
-        wait_until(server.requests >= (says[round] ? 12 : 8), 20000);
-        (void)usleep(50000);
+        wait_until(server.requests >= (says[round] ? 12 : 8), 45000);
+        for (size_t i = 0; i < ARRAY_SIZE(waiters); i++)
+            wait_until(waiters[i].begun, 45000);
+        (void)usleep(200000); /* from there into the call, which says nothing */
         net_free(net);
         for (size_t i = 0; i < ARRAY_SIZE(waiters); i++) {
             assert_int_equal(pthread_join(waiters[i].thread, NULL), 0);

@@ -179,7 +179,7 @@ static void test_retry_after_is_waited_for(void **state)
                           .method = "POST", .body = "{}", .body_size = 2, .retry = NET_UNSENT});
     assert_int_equal(got.status, 200);
     assert_int_equal(got.tries, 2);
-    assert_in_range(got.took_ms, 1000, 15000);
+    assert_in_range(got.took_ms, 1000, 60000);
 }
 
 static void test_a_retry_after_beyond_the_time_limit_is_the_answer(void **state)
@@ -193,7 +193,7 @@ static void test_a_retry_after_beyond_the_time_limit_is_the_answer(void **state)
     assert_int_equal(got.result, 0);
     assert_int_equal(got.status, 429);
     assert_int_equal(got.tries, 1);
-    assert_in_range(got.took_ms, 0, 15000);
+    assert_in_range(got.took_ms, 0, 60000);
 }
 
 static void test_retries_end_with_the_time_limit(void **state)
@@ -206,10 +206,10 @@ static void test_retries_end_with_the_time_limit(void **state)
     got = call(&server, (struct net_request){.method = "GET",
                                              .retry = NET_IDEMPOTENT,
                                              .tries_max = 1000,
-                                             .timeout_ms = 1000});
+                                             .timeout_ms = 5000});
     assert_int_equal(got.status, 500);
     assert_in_range(got.tries, 2, 900);
-    assert_in_range(got.took_ms, 0, 10000);
+    assert_in_range(got.took_ms, 0, 60000);
 }
 
 static void test_no_connection_is_tried_again_as_nothing_was_sent(void **state)

@@ -3,7 +3,7 @@
 
 #include "server.h"
 
-#define WAIT_MS 30000
+#define WAIT_MS 60000
 
 static struct net *open_net(void)
 {

@@ -248,7 +248,7 @@ static void test_known_keys_do_while_others_are_fetched(void **state)
     stranger.text = new_text;
     oidc_issuer_hold(world.there, true);
     assert_int_equal(pthread_create(&stranger.thread, NULL, call, &stranger), 0);
-    wait_until(oidc_issuer_fetches(world.there) == 2, 10000);
+    wait_until(oidc_issuer_fetches(world.there) == 2, 60000);
     assert_int_equal(verify(&world, text), ERR_NONE);
     assert_false(atomic_load(&stranger.done));
     oidc_issuer_hold(world.there, false);

@@ -280,7 +280,9 @@ static void test_agent_is_somebody_else_where_it_may(void **state)
     struct err err = {0};
 
     (void)state;
-    if (!identity_may_become(uid))
+    /* Where lines are counted (tests/coverage), somebody else can't write them down and says
+     * so. */
+    if (!identity_may_become(uid) || getenv("GCOV_ERROR_FILE"))
         skip();
     test_file_write(dir, "given", "given\n");
     assert_ok(identity_give(dir, uid, &err), err);

@@ -11,7 +11,7 @@
 #include "store/run_store.h"
 #include "test.h"
 
-#define SOON_MS 20000
+#define SOON_MS 60000
 #define NEVER_MS 1800000000000LL
 
 /* --- A store with runs ---------------------------------------------------------------------
