@@ -117,6 +117,11 @@ static enum stream_news look_at_head(struct event_stream *stream, int wait_ms, s
     return STREAM_EVENT;
 }
 
+bool event_stream_is_open(const struct event_stream *stream)
+{
+    return stream->answered;
+}
+
 enum stream_news event_stream_next(struct event_stream *stream, int wait_ms, struct event *out,
                                    struct err *err)
 {

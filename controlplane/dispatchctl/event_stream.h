@@ -26,6 +26,9 @@ enum stream_news {
     STREAM_CLOSED, /* the server ended it without saying that it is over; the same */
 };
 
+/* Whether the server has answered that events follow. */
+bool event_stream_is_open(const struct event_stream *stream);
+
 /* At most wait_ms. Errors as client_call has them. */
 enum stream_news event_stream_next(struct event_stream *stream, int wait_ms, struct event *out,
                                    struct err *err) CHECKED;

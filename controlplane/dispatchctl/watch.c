@@ -78,6 +78,8 @@ static int look_once(struct watch *watch)
         print_event(watch->call, &event);
         return EXIT_DONE;
     case STREAM_QUIET:
+        if (event_stream_is_open(watch->stream))
+            watch->away_ms = 0;
         (void)fflush(stdout);
         return EXIT_DONE;
     case STREAM_OVER:

@@ -18,7 +18,8 @@ import time
 import urllib.error
 import urllib.request
 
-from parts import API_KEY, BUILD, Dispatchd, Failed, Place, Standin, agent_script, end, wait_for
+from parts import (API_KEY, BUILD, Dispatchd, Failed, Place, Standin, agent_script, call, end,
+                   wait_for)
 
 CTL = os.path.join(BUILD, "dispatchctl")
 AGENT = r"""
@@ -419,6 +420,32 @@ def server_away(ctl, world):
     return "6 when it stays away, and no harm done when it comes back"
 
 
+def quiet_cuts(ctl, world):
+    """Two interruptions further apart than --patience, and no event between them."""
+    patience_s = 8
+
+    def is_watched():
+        _, text = call(f"{world.dispatchd.url}/metrics")
+        return "dispatch_http_streams 1\n" in text
+
+    watching = ctl.start("watch", "--patience", f"{patience_s}s")
+    try:
+        wait_for("it watches", is_watched)
+        began = time.monotonic()
+        for _ in range(2):
+            world.dispatchd.kill()
+            world.dispatchd.start()
+            wait_for("it watches again, or gave up",
+                     lambda: watching.poll() is not None or is_watched())
+            wait_for("the patience would be over",
+                     lambda: time.monotonic() > began + patience_s + 1)
+        check(watching.poll() is None, f"it gave up: {watching.poll()}")
+    finally:
+        end(watching)
+        watching.communicate()
+    return "each is borne by itself"
+
+
 def on_a_terminal(ctl, world, *words):
     """What a terminal of 80 columns gets to see."""
     leader, follower = pty.openpty()
@@ -760,7 +787,8 @@ class World:
 QUICK = [small_things, completion, exit_codes, forms, lists, ways_in, integration_token,
          stop_and_retry, credentials, contexts, follows, logs, watches_all, explains, tokens,
          audits, deliveries, plugin]
-SLOW = [logs_go_on, without_streams, cut_streams, terminal, interrupt, server_away, run_timed_out]
+SLOW = [logs_go_on, without_streams, cut_streams, terminal, interrupt, server_away, quiet_cuts,
+        run_timed_out]
 
 
 def main():
