@@ -236,7 +236,10 @@ $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(TEST_LIBRARIES)
 
 TESTS = $(if $(TEST),$(BUILD)/tests/$(TEST),$(call tests))
 
-test: all $(TESTS) $(REPLAYS)
+# What suites start beside the products.
+SUITE_PROGRAMS := $(BUILD)/torture/resum
+
+test: all $(TESTS) $(REPLAYS) $(if $(TEST),,$(SUITE_PROGRAMS))
 ifeq ($(TEST),)
 	@for replay in $(REPLAYS); do \
 	    printf '%s: ' "$$replay"; $$replay tests/fuzz/corpus/$$(basename $$replay)/* || exit 1; done
@@ -246,7 +249,7 @@ ifeq ($(TEST),)
 	@BUILD=$(BUILD) tests/run-e2e $(if $(SANITIZE),--checked,--short)
 endif
 
-e2e: all
+e2e: all $(SUITE_PROGRAMS)
 	@BUILD=$(BUILD) E2E_AFTER_TEST=$(E2E_AFTER_TEST) tests/run-e2e --full
 # The coding agents themselves, from npm, against a scripted model; AGENTS='opencode plans' picks.
 e2e-agents: all
@@ -285,7 +288,7 @@ bench-compare: all $(BUILD)/bench/load
 	@BUILD=$(BUILD) CC='$(CC)' tests/bench/compare $(or $(BASE),$(error BASE=revision is missing))
 bench-readme:
 	@BUILD=$(BUILD) tests/bench/readme
-bench-grow: all $(BUILD)/torture/resum
+bench-grow: all $(SUITE_PROGRAMS)
 	@BUILD=$(BUILD) tests/bench/grow
 bench-runner: all $(BUILD)/bench/gateway
 	@BUILD=$(BUILD) tests/bench/runner
@@ -313,7 +316,7 @@ fuzz:
 # the lines of a folder that nothing does.
 coverage:
 	@$(MAKE) BUILD=build/coverage COVERAGE=1 coverage-run
-coverage-run: all $(call tests) $(REPLAYS)
+coverage-run: all $(call tests) $(REPLAYS) $(SUITE_PROGRAMS)
 	@BUILD=$(BUILD) MISSED=$(MISSED) tests/coverage $(call tests)
 
 # A guard taken out in a copy of the tree: its test has to fail. MUTATIONS='token_hash' picks.
