@@ -195,7 +195,7 @@ static void old_runs(struct scene *scene)
 
     assert_ok(delivery_store_set_receivers(scene->db, &hook, 1, &err), err);
     for (int i = 0; i < N_OLD; i++) {
-        char key[8];
+        char key[16];
         struct insert insert = {.run = {.id = id_make(1000 + i, random_u64()),
                                         .agent = (char *)(uintptr_t) "claude-code",
                                         .prompt = (char *)(uintptr_t) "Fix the typo"},
