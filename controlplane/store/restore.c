@@ -160,6 +160,10 @@ static int set_aside(const char *database, const char *former, struct err *err)
 
 static void put_back(const char *database, const char *former)
 {
+    if (!former) {
+        (void)unlink(database);
+        return;
+    }
     scoped_str wal = xasprintf("%s-wal", database);
     scoped_str former_wal = xasprintf("%s-wal", former);
 
@@ -169,6 +173,15 @@ static void put_back(const char *database, const char *former)
     (void)unlink(former);
 }
 
+static int replace(const char *fresh, const char *database, const char *former, struct err *err)
+{
+    if (former && set_aside(database, former, err) < 0)
+        return -1;
+    if (rename(fresh, database) < 0)
+        return err_set_errno(err, errno, "%s", database);
+    return backup_sync_directory(database, err);
+}
+
 static int put_in_place(const char *fresh, const char *database, char **out_former,
                         struct err *err)
 {
@@ -176,16 +189,12 @@ static int put_in_place(const char *fresh, const char *database, char **out_form
 
     if (former && access(former, F_OK) == 0)
         return err_set(err, ERR_CONFLICT, "%s is there already", former);
-    if (former && set_aside(database, former, err) < 0)
-        return -1;
-    if (rename(fresh, database) < 0) {
-        (void)err_set_errno(err, errno, "%s", database);
-        if (former)
-            put_back(database, former);
+    if (replace(fresh, database, former, err) < 0) {
+        put_back(database, former);
         return -1;
     }
     *out_former = TAKE(former);
-    return backup_sync_directory(database, err);
+    return 0;
 }
 
 static void clean_up(const char *fresh)
