@@ -350,6 +350,54 @@ static void test_without_room_for_a_copy_it_is_served_as_it_was(void **state)
     leave(&place);
 }
 
+/* --- Parts of pages ------------------------------------------------------------------------
+ */
+
+/* As newer versions of SQLite read what continues a long row. */
+static void test_a_part_of_a_page_is_looked_at_with_all_of_it(void **state)
+{
+    struct place place = place_with_runs();
+    struct err err = {0};
+    scoped(db_conn) conn = db_conn_open(place.path, CONN_READS, &err);
+    sqlite3_file *file = NULL;
+    uint8_t part[PAGE];
+    int64_t runs = 0;
+
+    (void)state;
+    assert_made(conn, err);
+    assert_ok(db_conn_number(conn, "SELECT count(*) FROM run", &runs, &err), err);
+    assert_int_equal(sqlite3_file_control(conn->raw, "main", SQLITE_FCNTL_FILE_POINTER, &file),
+                     SQLITE_OK);
+    assert_int_equal(file->pMethods->xRead(file, part, 200, PAGE + 4), SQLITE_OK);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(part[i], byte_at(place.path, PAGE + 4 + i));
+    /* What goes over a page's end can be no part of one. */
+    assert_int_equal(file->pMethods->xRead(file, part, 200, 2 * PAGE - 100), SQLITE_IOERR_READ);
+    flip(place.path, 2 * PAGE - 50, 1);
+    assert_int_equal(file->pMethods->xRead(file, part, 200, PAGE + 4), SQLITE_IOERR_DATA);
+    assert_int_equal(summed_file_wrong_page(conn->raw), 2);
+    flip(place.path, 2 * PAGE - 50, 1);
+    assert_int_equal(file->pMethods->xRead(file, part, 200, PAGE + 4), SQLITE_OK);
+    leave(&place);
+}
+
+static void test_a_page_that_is_not_whole_is_named(void **state)
+{
+    struct place place = place_with_runs();
+    off_t size = size_of(place.path);
+    struct err err = {0};
+
+    (void)state;
+    assert_ok(summed_file_check(place.path, PAGE, size, &err), err);
+    assert_int_equal(truncate(place.path, size - 1), 0);
+    assert_int_equal(summed_file_check(place.path, PAGE, size - 1, &err), -1);
+    assert_int_equal(err.kind, ERR_INVALID);
+    assert_non_null(strstr(err.text, "isn't whole"));
+    leave(&place);
+    assert_int_equal(summed_file_check("/nowhere/at.db", PAGE, PAGE, &err), -1);
+    assert_int_equal(err.kind, ERR_NOT_FOUND);
+}
+
 TEST_MAIN(cmocka_unit_test(test_every_single_bit_is_noticed),
           cmocka_unit_test(test_every_burst_of_32_bits_is_noticed),
           cmocka_unit_test(test_a_page_in_the_place_of_another_is_noticed),
@@ -360,4 +408,6 @@ TEST_MAIN(cmocka_unit_test(test_every_single_bit_is_noticed),
           cmocka_unit_test(test_a_page_that_changes_later_is_not_served),
           cmocka_unit_test(test_pages_that_leave_no_room_are_not_written),
           cmocka_unit_test(test_a_database_from_before_gets_sums),
-          cmocka_unit_test(test_without_room_for_a_copy_it_is_served_as_it_was))
+          cmocka_unit_test(test_without_room_for_a_copy_it_is_served_as_it_was),
+          cmocka_unit_test(test_a_part_of_a_page_is_looked_at_with_all_of_it),
+          cmocka_unit_test(test_a_page_that_is_not_whole_is_named))
