@@ -147,8 +147,9 @@ static void test_while_the_server_is_away_nothing_is_lost(void **state)
 
     await_started(world, ref);
     kubernetes_standin_down(world->standin, 8000);
+    /* A connection that is kept may be cut under it: then nobody knows whether it happened. */
     assert_int_equal(try_start(world, run, NULL, &other, &err), -1);
-    assert_int_equal(err.kind, ERR_UNAVAILABLE);
+    assert_true(err.kind == ERR_UNAVAILABLE || err.kind == ERR_TIMEOUT);
     assert_int_equal(phase_of(world, ref), JOB_RUNNING);
     wait_until(launcher_stop(world->launcher, ref, &err) == 0, SOON_MS);
     (void)await_end(world, ref);
