@@ -76,6 +76,12 @@ cJSON *json_parse(const char *text, size_t size, struct err *err) CHECKED;
 cJSON *json_parse_within(const char *text, size_t size, size_t values_max,
                          struct err *err) CHECKED;
 
+/* The same without the members of these names (NULL at the end), at whatever depth: their
+ * values are as strictly looked at, but for keys that repeat inside, and not kept. For answers
+ * of which little is wanted. */
+cJSON *json_parse_without(const char *text, size_t size, const char *const *left_out,
+                          struct err *err) CHECKED;
+
 /* Borrowed members of an object; NULL or the fallback when absent or of another type. */
 const cJSON *json_get(const cJSON *object, const char *key);
 const char *json_get_str(const cJSON *object, const char *key);

@@ -14,6 +14,7 @@
  */
 
 static cJSON *parse_value(struct json_parser *p);
+static int skip_value(struct json_parser *p);
 
 int json_complain_at(struct json_parser *p, size_t at, const char *fmt, ...)
 {
@@ -111,26 +112,31 @@ static int scan_number(struct json_parser *p)
     return 0;
 }
 
-static cJSON *parse_number(struct json_parser *p)
+static int read_number(struct json_parser *p, double *out)
 {
     size_t start = p->at;
     char copy[JSON_NUMBER_MAX + 1];
-    cJSON *item;
-    double value;
 
     if (scan_number(p) < 0)
-        return NULL;
-    if (p->at - start > JSON_NUMBER_MAX) {
-        json_complain_at(p, start, "a number of more than %d characters", JSON_NUMBER_MAX);
-        return NULL;
-    }
+        return -1;
+    if (p->at - start > JSON_NUMBER_MAX)
+        return json_complain_at(p, start, "a number of more than %d characters",
+                                JSON_NUMBER_MAX);
     memcpy(copy, p->text + start, p->at - start);
     copy[p->at - start] = '\0';
-    value = strtod(copy, NULL);
-    if (!isfinite(value)) {
-        json_complain_at(p, start, "number out of range");
+    *out = strtod(copy, NULL);
+    if (!isfinite(*out))
+        return json_complain_at(p, start, "number out of range");
+    return 0;
+}
+
+static cJSON *parse_number(struct json_parser *p)
+{
+    cJSON *item;
+    double value = 0;
+
+    if (read_number(p, &value) < 0)
         return NULL;
-    }
     item = new_item(cJSON_Number);
     cJSON_SetNumberValue(item, value);
     return item;
@@ -138,9 +144,19 @@ static cJSON *parse_number(struct json_parser *p)
 
 /* --- Everything else ------------------------------------------------------------------ */
 
+/* The name in the list, or NULL. */
+static const char *left_out_name(const struct json_parser *p, const char *key)
+{
+    for (const char *const *name = p->left_out; name && *name; name++)
+        if (strcmp(*name, key) == 0)
+            return *name;
+    return NULL;
+}
+
 static int parse_member(struct json_parser *p, cJSON *object)
 {
     scoped_str key = NULL;
+    const char *unwanted;
     size_t key_at;
     cJSON *value;
 
@@ -153,6 +169,11 @@ static int parse_member(struct json_parser *p, cJSON *object)
         return -1;
     if (!take_mark(p, ':'))
         return complain_expected(p, "':'");
+    unwanted = left_out_name(p, key);
+    if (unwanted) {
+        json_keys_add(&p->keys, unwanted, key_at);
+        return skip_value(p);
+    }
     value = parse_value(p);
     if (!value)
         return -1;
@@ -213,17 +234,22 @@ static cJSON *parse_array(struct json_parser *p)
     return TAKE(array);
 }
 
+static int enter_container(struct json_parser *p)
+{
+    if (p->depth == JSON_DEPTH_MAX)
+        return json_complain_at(p, p->at, "nested more than %d levels deep", JSON_DEPTH_MAX);
+    p->depth++;
+    p->at++;
+    return 0;
+}
+
 static cJSON *parse_container(struct json_parser *p)
 {
     bool is_object = p->text[p->at] == '{';
     cJSON *container;
 
-    if (p->depth == JSON_DEPTH_MAX) {
-        json_complain_at(p, p->at, "nested more than %d levels deep", JSON_DEPTH_MAX);
+    if (enter_container(p) < 0)
         return NULL;
-    }
-    p->depth++;
-    p->at++;
     container = is_object ? parse_object(p) : parse_array(p);
     p->depth--;
     return container;
@@ -241,7 +267,8 @@ static cJSON *parse_text(struct json_parser *p)
     return item;
 }
 
-static cJSON *parse_word(struct json_parser *p)
+/* cJSON's type, or -1. */
+static int read_word(struct json_parser *p)
 {
     static const struct {
         const char *text;
@@ -253,30 +280,102 @@ static cJSON *parse_word(struct json_parser *p)
         if (p->size - p->at >= words[i].length
             && memcmp(p->text + p->at, words[i].text, words[i].length) == 0) {
             p->at += words[i].length;
-            return new_item(words[i].type);
+            return words[i].type;
         }
-    complain_expected(p, "a value");
-    return NULL;
+    return complain_expected(p, "a value");
+}
+
+static cJSON *parse_word(struct json_parser *p)
+{
+    int type = read_word(p);
+
+    return type < 0 ? NULL : new_item(type);
+}
+
+static bool begins_number(int next)
+{
+    return next == '-' || (next >= '0' && next <= '9');
+}
+
+static int begin_value(struct json_parser *p)
+{
+    skip_space(p);
+    if (p->n_values++ == p->values_max)
+        return json_complain_at(p, p->at, "more than %zu values", p->values_max);
+    return 0;
 }
 
 static cJSON *parse_value(struct json_parser *p)
 {
     int next;
 
-    skip_space(p);
-    if (p->n_values++ == p->values_max) {
-        json_complain_at(p, p->at, "more than %zu values", p->values_max);
+    if (begin_value(p) < 0)
         return NULL;
-    }
     next = peek(p);
     if (next == '"')
         return parse_text(p);
     if (next == '{' || next == '[')
         return parse_container(p);
-    if (next == '-' || (next >= '0' && next <= '9'))
+    if (begins_number(next))
         return parse_number(p);
     return parse_word(p);
 }
+
+/* --- What is left out --------------------------------------------------------------------- */
+
+static int skip_key(struct json_parser *p)
+{
+    skip_space(p);
+    if (peek(p) != '"')
+        return complain_expected(p, "a key in double quotes");
+    if (json_skip_string(p) < 0)
+        return -1;
+    return take_mark(p, ':') ? 0 : complain_expected(p, "':'");
+}
+
+static int skip_members(struct json_parser *p, bool is_object)
+{
+    char end = is_object ? '}' : ']';
+
+    if (take_mark(p, end))
+        return 0;
+    do {
+        if ((is_object && skip_key(p) < 0) || skip_value(p) < 0)
+            return -1;
+    } while (take_mark(p, ','));
+    if (take_mark(p, end))
+        return 0;
+    return complain_expected(p, is_object ? "',' or '}'" : "',' or ']'");
+}
+
+static int skip_container(struct json_parser *p)
+{
+    bool is_object = p->text[p->at] == '{';
+
+    if (enter_container(p) < 0 || skip_members(p, is_object) < 0)
+        return -1;
+    p->depth--;
+    return 0;
+}
+
+static int skip_value(struct json_parser *p)
+{
+    double number;
+    int next;
+
+    if (begin_value(p) < 0)
+        return -1;
+    next = peek(p);
+    if (next == '"')
+        return json_skip_string(p);
+    if (next == '{' || next == '[')
+        return skip_container(p);
+    if (begins_number(next))
+        return read_number(p, &number);
+    return read_word(p) < 0 ? -1 : 0;
+}
+
+/* --- The document ------------------------------------------------------------------------- */
 
 static cJSON *parse_document(struct json_parser *p)
 {
@@ -297,14 +396,25 @@ static cJSON *parse_document(struct json_parser *p)
     return TAKE(root);
 }
 
-cJSON *json_parse_within(const char *text, size_t size, size_t values_max, struct err *err)
+static cJSON *parse_with(struct json_parser parser)
 {
-    struct json_parser parser = {
-        .text = text, .size = size, .values_max = values_max, .err = err};
     cJSON *root = parse_document(&parser);
 
     json_keys_done(&parser.keys);
     return root;
+}
+
+cJSON *json_parse_within(const char *text, size_t size, size_t values_max, struct err *err)
+{
+    return parse_with(
+        (struct json_parser){.text = text, .size = size, .values_max = values_max, .err = err});
+}
+
+cJSON *json_parse_without(const char *text, size_t size, const char *const *left_out,
+                          struct err *err)
+{
+    return parse_with((struct json_parser){
+        .text = text, .size = size, .values_max = SIZE_MAX, .left_out = left_out, .err = err});
 }
 
 cJSON *json_parse(const char *text, size_t size, struct err *err)

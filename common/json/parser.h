@@ -12,6 +12,7 @@ struct json_parser {
     int depth;
     size_t n_values;
     size_t values_max;
+    const char *const *left_out; /* names; NULL: none */
     struct json_keys keys;
     struct err *err;
 };
@@ -21,4 +22,6 @@ int json_complain_at(struct json_parser *p, size_t at, const char *fmt, ...) PRI
 
 /* The string whose opening quote comes next; the caller's. NULL when it isn't one. */
 char *json_parse_string(struct json_parser *p) CHECKED;
+/* Moves past it, as strictly. */
+int json_skip_string(struct json_parser *p) CHECKED;
 #endif

@@ -168,6 +168,17 @@ static void copy_unescaped(char *out, const char *in, size_t size)
     *out = '\0';
 }
 
+int json_skip_string(struct json_parser *p)
+{
+    bool escapes;
+
+    p->at++;
+    if (scan_string(p, &escapes) < 0)
+        return -1;
+    p->at++;
+    return 0;
+}
+
 char *json_parse_string(struct json_parser *p)
 {
     size_t start = ++p->at;

@@ -339,7 +339,69 @@ static void test_more_values_than_allowed_are_refused(void **state)
     assert_non_null(strstr(err.text, "more than 3 values"));
 }
 
-TEST_MAIN(cmocka_unit_test(test_more_values_than_allowed_are_refused),
+static const char *const unwanted[] = {"big", "huge", NULL};
+
+static void assert_left(const char *text, const char *expected)
+{
+    struct err err = {0};
+    scoped_json got = json_parse_without(text, strlen(text), unwanted, &err);
+    scoped_str printed = got ? json_text(got) : NULL;
+
+    if (!got)
+        fail_msg("%s: %s", text, err.text);
+    assert_string_equal(printed, expected);
+}
+
+static void test_members_left_out_are_not_there_at_any_depth(void **state)
+{
+    (void)state;
+    assert_left("{\"a\":1,\"big\":[{\"x\":\"\\u00e4\"},-1.5e3,true,null],\"b\":2}",
+                "{\"a\":1,\"b\":2}");
+    assert_left("[{\"huge\":{\"a\":{\"b\":[]}}},{\"a\":{\"big\":\"\",\"c\":{}}}]",
+                "[{},{\"a\":{\"c\":{}}}]");
+    assert_left("{\"big\":1}", "{}");
+    assert_left("{\"bigger\":1,\"a\":\"big\"}", "{\"bigger\":1,\"a\":\"big\"}");
+}
+
+static void test_what_is_left_out_is_looked_at_all_the_same(void **state)
+{
+    static const char *const cases[] = {
+        "{\"big\":}",        "{\"big\":[1,]}",    "{\"big\":{\"a\":1,}}",
+        "{\"big\":{\"a\"}}", "{\"big\":{1:2}}",   "{\"big\":{\"a\":1]}",
+        "{\"big\":[1}}",     "{\"big\":\"\\x\"}", "{\"big\":\"\xff\"}",
+        "{\"big\":\"",       "{\"big\":01}",      "{\"big\":1e999}",
+        "{\"big\":nul}",     "{\"big\":[[",       "{\"big\":1,\"big\":2}",
+        "{\"big\":1}x",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct err whole = {0};
+        struct err without = {0};
+
+        assert_null(json_parse(cases[i], strlen(cases[i]), &whole));
+        assert_null(json_parse_without(cases[i], strlen(cases[i]), unwanted, &without));
+        assert_int_equal(without.kind, ERR_INVALID);
+        assert_string_equal(without.text, whole.text);
+    }
+}
+
+static void test_what_is_left_out_is_no_deeper_than_the_rest(void **state)
+{
+    static char text[100000];
+    struct err err = {0};
+
+    (void)state;
+    memset(text, '[', sizeof(text) - 1);
+    memcpy(text, "{\"big\":", 7);
+    assert_null(json_parse_without(text, sizeof(text) - 1, unwanted, &err));
+    assert_non_null(strstr(err.text, "nested more than"));
+}
+
+TEST_MAIN(cmocka_unit_test(test_members_left_out_are_not_there_at_any_depth),
+          cmocka_unit_test(test_what_is_left_out_is_looked_at_all_the_same),
+          cmocka_unit_test(test_what_is_left_out_is_no_deeper_than_the_rest),
+          cmocka_unit_test(test_more_values_than_allowed_are_refused),
           cmocka_unit_test(test_every_kind_of_value_is_taken),
           cmocka_unit_test(test_what_is_not_json_is_refused_with_its_place),
           cmocka_unit_test(test_strings_are_taken_by_the_letter),
