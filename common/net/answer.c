@@ -131,10 +131,11 @@ int net_answer_retry_after_s(const struct net_answer *answer)
     return seconds > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : (int)seconds;
 }
 
-cJSON *net_answer_json(const struct net_answer *answer, struct err *err)
+cJSON *net_answer_json_without(const struct net_answer *answer, const char *const *left_out,
+                               struct err *err)
 {
-    cJSON *value =
-        json_parse(answer->body.data ? answer->body.data : "", answer->body.size, err);
+    cJSON *value = json_parse_without(answer->body.data ? answer->body.data : "",
+                                      answer->body.size, left_out, err);
 
     if (!value) {
         (void)err_wrap(err, "the answer isn't JSON");
@@ -142,4 +143,9 @@ cJSON *net_answer_json(const struct net_answer *answer, struct err *err)
         err->code = NULL;
     }
     return value;
+}
+
+cJSON *net_answer_json(const struct net_answer *answer, struct err *err)
+{
+    return net_answer_json_without(answer, NULL, err);
 }

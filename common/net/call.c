@@ -203,9 +203,9 @@ static int add_headers(struct call *call, struct err *err)
 
 /* Over TLS the handshake tells whether a connection can be shared, and waiting for that saves
  * connections. Without TLS only the first answer would tell, and all would wait for it. */
-static int set_version(CURL *easy, const char *url)
+static int set_version(CURL *easy, const char *url, bool http1)
 {
-    if (strncmp(url, "https:", 6) != 0)
+    if (http1 || strncmp(url, "https:", 6) != 0)
         return SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     return SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS)
            | SET(easy, CURLOPT_PIPEWAIT, 1L);
@@ -319,7 +319,7 @@ static int set_request(CURL *easy, struct call *call, const struct call_settings
 {
     int bad = SET(easy, CURLOPT_URL, call->request->url);
 
-    bad |= set_version(easy, call->shown);
+    bad |= set_version(easy, call->shown, settings->http1 && !call->request->on_data);
     bad |= SET(easy, CURLOPT_PRIVATE, call);
     bad |= SET(easy, CURLOPT_USERAGENT, settings->user_agent);
     bad |= SET(easy, CURLOPT_HTTPHEADER, call->headers);

@@ -46,6 +46,7 @@ struct call_settings {
     char *client_cert_pem;
     struct secret *client_key_pem;
     char *proxy;                   /* NULL: from the environment; "": none */
+    bool http1;                    /* over TLS too: nothing is multiplexed */
     struct address_range *allowed; /* for public_only */
     size_t n_allowed;
 };

@@ -9,13 +9,14 @@
 #include "base/clock.h"
 #include "crypto/random.h"
 #include "net/answer.h"
+#include "net/direct.h"
 #include "net/net_private.h"
 
 /*
- * Two kinds of threads meet here. The net's own runs the multi handle and nothing else
- * touches that. Callers put their call into the list, wake the thread, and wait for the end.
- * It is the callers who watch the clock and *cancel: a call that libcurl holds back because
- * all connections to a host are taken has no timer of libcurl's.
+ * Two kinds of threads meet here, but for the calls of direct.h. The net's own runs the multi
+ * handle and nothing else touches that. Callers put their call into the list, wake the thread,
+ * and wait for the end. It is the callers who watch the clock and *cancel: a call that libcurl
+ * holds back because all connections to a host are taken has no timer of libcurl's.
  */
 #define TIMEOUT_MS 30000
 #define TRIES_MAX 4
@@ -153,10 +154,8 @@ static int start_thread(struct net *net, struct err *err)
     return 0;
 }
 
-static int open_multi(struct net *net, int connections_per_host, struct err *err)
+static int open_multi(struct net *net, long per_host, struct err *err)
 {
-    long per_host = connections_per_host > 0 ? connections_per_host : CONNECTIONS_PER_HOST;
-
     net->multi = curl_multi_init();
     if (!net->multi
         || curl_multi_setopt(net->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX) != CURLM_OK
@@ -186,6 +185,7 @@ static int take_ranges(struct call_settings *settings, const char *const *ranges
 static int take_settings(struct call_settings *settings, const struct net_options *options,
                          struct err *err)
 {
+    settings->http1 = options->direct;
     settings->user_agent = xstrdup(options->user_agent ? options->user_agent : "dispatch");
     settings->ca_file = xstrdup(options->ca_file);
     settings->ca_pem = xstrdup(options->ca_pem);
@@ -208,6 +208,8 @@ struct net *net_new(const struct net_options *options, struct err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     scoped(net) net = xcalloc(1, sizeof(*net));
+    int connections = options->connections_per_host > 0 ? options->connections_per_host
+                                                        : CONNECTIONS_PER_HOST;
     pthread_condattr_t monotonic;
 
     (void)pthread_once(&once, setup_curl);
@@ -215,10 +217,11 @@ struct net *net_new(const struct net_options *options, struct err *err)
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&net->changed, &monotonic);
+    (void)pthread_cond_init(&net->lane_free, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
 
-    if (take_settings(&net->settings, options, err) < 0
-        || open_multi(net, options->connections_per_host, err) < 0
+    if (take_settings(&net->settings, options, err) < 0 || open_multi(net, connections, err) < 0
+        || (options->direct && direct_open(net, connections, err) < 0)
         || start_thread(net, err) < 0)
         return NULL;
     return TAKE(net);
@@ -230,6 +233,7 @@ void net_stop(struct net *net)
     net->stopping = true;
     net->news = true;
     (void)pthread_cond_broadcast(&net->changed);
+    direct_stop(net);
     (void)pthread_mutex_unlock(&net->lock);
     if (net->started)
         (void)curl_multi_wakeup(net->multi);
@@ -259,6 +263,8 @@ void net_free(struct net *net)
     (void)pthread_mutex_unlock(&net->lock);
 
     (void)curl_multi_cleanup(net->multi);
+    direct_close(net);
+    (void)pthread_cond_destroy(&net->lane_free);
     (void)pthread_cond_destroy(&net->changed);
     (void)pthread_mutex_destroy(&net->lock);
     settings_done(&net->settings);
@@ -268,7 +274,7 @@ void net_free(struct net *net)
 /* --- The callers' threads ------------------------------------------------------------- */
 
 /* When a call must be over. A stream has no such moment: it starts anew with each byte. */
-static int64_t deadline_ms(const struct call *call, int64_t started_ms)
+int64_t net_until_ms(const struct call *call, int64_t started_ms)
 {
     int timeout_ms = call->request->timeout_ms;
     int64_t from_ms = call->request->on_data
@@ -278,7 +284,7 @@ static int64_t deadline_ms(const struct call *call, int64_t started_ms)
     return from_ms + (timeout_ms > 0 ? timeout_ms : TIMEOUT_MS);
 }
 
-static bool is_cancelled(const struct net_request *request)
+bool net_is_cancelled(const struct net_request *request)
 {
     return request->cancel && __atomic_load_n(request->cancel, __ATOMIC_ACQUIRE);
 }
@@ -293,8 +299,7 @@ void net_wait_on(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ms)
     (void)pthread_cond_timedwait(cond, lock, &until);
 }
 
-static int64_t look_again_ms(const struct net_request *request, int64_t now_ms,
-                             int64_t until_ms)
+int64_t net_look_again_ms(const struct net_request *request, int64_t now_ms, int64_t until_ms)
 {
     if (request->cancel && until_ms > now_ms + CANCEL_LOOK_MS)
         return now_ms + CANCEL_LOOK_MS;
@@ -323,6 +328,10 @@ void net_give_up(struct net *net, struct call *call, enum call_cut why)
 static void try_once(struct net *net, struct call *call, int64_t started_ms)
 {
     call_rewind(call);
+    if (net->n_lanes && !call->request->on_data) {
+        direct_try(net, call, started_ms);
+        return;
+    }
     (void)pthread_mutex_lock(&net->lock);
     if (net->stopping)
         call->cut = CUT_CANCELLED;
@@ -330,15 +339,15 @@ static void try_once(struct net *net, struct call *call, int64_t started_ms)
         net_hand_over(net, call);
     while (!net->stopping && call->state != CALL_ENDED && call->unwanted == CUT_NONE) {
         int64_t now_ms = clock_monotonic_ms();
-        int64_t until_ms = deadline_ms(call, started_ms);
+        int64_t until_ms = net_until_ms(call, started_ms);
 
-        if (is_cancelled(call->request))
+        if (net_is_cancelled(call->request))
             net_give_up(net, call, CUT_CANCELLED);
         else if (now_ms >= until_ms)
             net_give_up(net, call, CUT_TIMED_OUT);
         else
             net_wait_on(&call->ended, &net->lock,
-                        look_again_ms(call->request, now_ms, until_ms));
+                        net_look_again_ms(call->request, now_ms, until_ms));
     }
     while (call->state == CALL_NEW || call->state == CALL_RUNNING)
         (void)pthread_cond_wait(&call->ended, &net->lock);
@@ -355,10 +364,10 @@ static bool pause_for(struct net *net, const struct net_request *request, int64_
     for (;;) {
         int64_t now_ms = clock_monotonic_ms();
 
-        go_on = !net->stopping && !is_cancelled(request);
+        go_on = !net->stopping && !net_is_cancelled(request);
         if (!go_on || now_ms >= until_ms)
             break;
-        net_wait_on(&net->changed, &net->lock, look_again_ms(request, now_ms, until_ms));
+        net_wait_on(&net->changed, &net->lock, net_look_again_ms(request, now_ms, until_ms));
     }
     (void)pthread_mutex_unlock(&net->lock);
     return go_on;
@@ -389,7 +398,7 @@ static int try_until_answered(struct net *net, struct call *call, struct err *er
         call->answer->tries = number;
         wait_ms = retry_wait_ms(&tried, number + 1, random_u64());
         if (number >= most || !retry_allowed(request->retry, &tried)
-            || clock_monotonic_ms() + wait_ms >= deadline_ms(call, started_ms)) {
+            || clock_monotonic_ms() + wait_ms >= net_until_ms(call, started_ms)) {
             return result < 0 ? say_tries(&failed, number, err) : 0;
         }
         if (!pause_for(net, request, wait_ms))

@@ -24,6 +24,9 @@ struct net_options {
                                             allowed all the same; NULL at the end. Copied */
     const char *proxy;        /* NULL: none, whatever the environment says; "": from it */
     int connections_per_host; /* 0: 8 */
+    /* Callers drive their calls themselves, over HTTP/1.1 and a connection each: for many short
+     * calls to one host (direct.h). Streams stay the net's. */
+    bool direct;
 };
 
 struct net *net_new(const struct net_options *options, struct err *err) CHECKED;
@@ -104,6 +107,9 @@ char *net_answer_header(const struct net_answer *answer, const char *name) CHECK
 int net_answer_retry_after_s(const struct net_answer *answer);
 /* The body as JSON, for the caller. ERR_UPSTREAM when it isn't. */
 cJSON *net_answer_json(const struct net_answer *answer, struct err *err) CHECKED;
+/* The same without the members of these names: json_parse_without. */
+cJSON *net_answer_json_without(const struct net_answer *answer, const char *const *left_out,
+                               struct err *err) CHECKED;
 
 /* One segment or query value, percent-encoded (RFC 3986); the caller frees it. */
 char *net_escape(const char *text) CHECKED;

@@ -49,11 +49,13 @@ static struct transport_pool *pool_new(const struct transport *transport,
         .client_key_pem = identity->client_key_pem,
         .proxy = transport->access->proxy,
         .connections_per_host = transport->connections,
+        .direct = true,
     };
 
     pool->tls_serial = identity->tls_serial;
     pool->calls = net_new(&options, err);
     options.connections_per_host = STREAM_CONNECTIONS;
+    options.direct = false;
     if (pool->calls)
         pool->streams = net_new(&options, err);
     if (!pool->streams) {

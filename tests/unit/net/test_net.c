@@ -3,7 +3,22 @@
 
 #include "server.h"
 
-static const struct net_options plain_options = {.user_agent = "tester/1"};
+/* Everything is so in both ways of making calls. */
+static struct net_options plain_options = {.user_agent = "tester/1"};
+
+static int make_calls_directly(void **state)
+{
+    (void)state;
+    plain_options.direct = true;
+    return 0;
+}
+
+static int share_calls(void **state)
+{
+    (void)state;
+    plain_options.direct = false;
+    return 0;
+}
 
 static struct net *new_net(void)
 {
@@ -302,6 +317,19 @@ static void *call_many(void *ctx)
             || strcmp(answer.body.data, "hello") != 0)
             caller->wrong++;
     }
+    return NULL;
+}
+
+/* Ends when the net does. */
+static void *call_once(void *ctx)
+{
+    struct caller *caller = ctx;
+    struct net_request request = {
+        .method = "GET", .url = caller->url, .timeout_ms = 60000, .retry = NET_ONCE};
+    scoped_net_answer answer = {0};
+    struct err err = {0};
+
+    caller->wrong = net_call(caller->net, &request, &answer, &err) != -1;
     return NULL;
 }
 
@@ -720,25 +748,68 @@ static void test_after_stop_no_call_is_made(void **state)
     assert_int_equal(server.connections, 0);
 }
 
-TEST_MAIN(cmocka_unit_test(test_get_brings_status_headers_and_body),
-          cmocka_unit_test(test_post_sends_body_type_headers_and_bearer),
-          cmocka_unit_test(test_every_method_has_its_body_or_none),
-          cmocka_unit_test(test_what_could_split_a_request_is_refused_before_sending),
-          cmocka_unit_test(test_only_http_urls_are_called),
-          cmocka_unit_test(test_a_redirect_is_an_answer),
-          cmocka_unit_test(test_a_unix_socket_can_be_called),
-          cmocka_unit_test(test_proxies_of_the_environment_count_only_when_wanted),
-          cmocka_unit_test(test_calls_in_a_row_share_one_connection),
-          cmocka_unit_test(test_many_callers_share_few_connections),
-          cmocka_unit_test(test_a_dripping_or_silent_server_runs_into_the_time_limit),
-          cmocka_unit_test(test_cancel_ends_a_call_early),
-          cmocka_unit_test(test_cancel_ends_the_wait_between_tries),
-          cmocka_unit_test(test_net_free_ends_calls_that_run_wait_or_pause),
-          cmocka_unit_test(test_a_bad_answer_is_the_upstreams_fault),
-          cmocka_unit_test(test_a_nul_in_a_header_is_refused),
-          cmocka_unit_test(test_an_answer_without_end_is_too_large),
-          cmocka_unit_test(test_the_size_limit_is_exact),
-          cmocka_unit_test(test_an_error_names_the_call_and_hides_the_rest),
-          cmocka_unit_test(test_an_error_that_says_the_bearer_back_is_masked),
-          cmocka_unit_test(test_a_failure_says_whether_anything_was_sent),
-          cmocka_unit_test(test_after_stop_no_call_is_made))
+static void test_direct_calls_wait_for_a_connection_no_longer_than_they_may(void **state)
+{
+    static const struct net_options one = {
+        .user_agent = "t", .connections_per_host = 1, .direct = true};
+    scoped_server server;
+    struct canceller holder = {.server = &server};
+    scoped_net_answer answer = {0};
+    struct err err = {0};
+    scoped(net) net = net_new(&one, &err);
+
+    (void)state;
+    assert_made(net, err);
+    server_start(&server, serve_hang, NULL);
+    scoped_str url = server_url(&server, "/");
+    struct caller taker = {.net = net, .url = url};
+    struct net_request request = {.method = "GET",
+                                  .url = url,
+                                  .timeout_ms = 300,
+                                  .retry = NET_ONCE,
+                                  .cancel = &holder.cancel};
+    int64_t began_ms = clock_monotonic_ms();
+
+    assert_int_equal(pthread_create(&taker.thread, NULL, call_once, &taker), 0);
+    while (server.requests == 0)
+        (void)usleep(1000);
+    assert_int_equal(net_call(net, &request, &answer, &err), -1);
+    assert_int_equal(err.kind, ERR_TIMEOUT);
+    assert_true(answer.unsent);
+    assert_in_range(clock_monotonic_ms() - began_ms, 300, 60000);
+    holder.cancel = true;
+    assert_int_equal(net_call(net, &request, &answer, &err), -1);
+    assert_int_equal(err.kind, ERR_UNAVAILABLE);
+    net_stop(net);
+    assert_int_equal(pthread_join(taker.thread, NULL), 0);
+    assert_int_equal(server.requests, 1);
+}
+
+#define BOTH_WAYS(test)                                                                        \
+    cmocka_unit_test(test),                                                                    \
+    {                                                                                          \
+#test "_directly", test, make_calls_directly, share_calls, NULL                        \
+    }
+
+TEST_MAIN(BOTH_WAYS(test_get_brings_status_headers_and_body),
+          BOTH_WAYS(test_post_sends_body_type_headers_and_bearer),
+          BOTH_WAYS(test_every_method_has_its_body_or_none),
+          BOTH_WAYS(test_what_could_split_a_request_is_refused_before_sending),
+          BOTH_WAYS(test_only_http_urls_are_called), BOTH_WAYS(test_a_redirect_is_an_answer),
+          BOTH_WAYS(test_a_unix_socket_can_be_called),
+          BOTH_WAYS(test_proxies_of_the_environment_count_only_when_wanted),
+          BOTH_WAYS(test_calls_in_a_row_share_one_connection),
+          BOTH_WAYS(test_many_callers_share_few_connections),
+          BOTH_WAYS(test_a_dripping_or_silent_server_runs_into_the_time_limit),
+          BOTH_WAYS(test_cancel_ends_a_call_early),
+          BOTH_WAYS(test_cancel_ends_the_wait_between_tries),
+          BOTH_WAYS(test_net_free_ends_calls_that_run_wait_or_pause),
+          BOTH_WAYS(test_a_bad_answer_is_the_upstreams_fault),
+          BOTH_WAYS(test_a_nul_in_a_header_is_refused),
+          BOTH_WAYS(test_an_answer_without_end_is_too_large),
+          BOTH_WAYS(test_the_size_limit_is_exact),
+          BOTH_WAYS(test_an_error_names_the_call_and_hides_the_rest),
+          BOTH_WAYS(test_an_error_that_says_the_bearer_back_is_masked),
+          BOTH_WAYS(test_a_failure_says_whether_anything_was_sent),
+          BOTH_WAYS(test_after_stop_no_call_is_made),
+          cmocka_unit_test(test_direct_calls_wait_for_a_connection_no_longer_than_they_may))
