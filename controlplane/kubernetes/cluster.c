@@ -335,15 +335,15 @@ static void wipe(char *text)
     free(text);
 }
 
-static int read_answer(const struct sending *sending, const struct net_answer *answer,
+static int read_answer(const struct cluster_request *request, const struct net_answer *answer,
                        cJSON **out, struct err *err)
 {
     if (!out)
         return 0;
-    *out = net_answer_json(answer, err);
+    *out = net_answer_json_without(answer, request->left_out, err);
     if (*out)
         return 0;
-    (void)err_wrap(err, "%s %s", sending->method, sending->path);
+    (void)err_wrap(err, "%s %s", request->method, request->path);
     err->kind = ERR_TIMEOUT;
     return -1;
 }
@@ -351,7 +351,9 @@ static int read_answer(const struct sending *sending, const struct net_answer *a
 int cluster_call(struct cluster *cluster, const struct cluster_request *request, cJSON **out,
                  struct err *err)
 {
-    static const char *const headers[] = {"Accept: application/json", NULL};
+    scoped_str accept =
+        xasprintf("Accept: %s", request->accept ? request->accept : "application/json");
+    const char *const headers[] = {accept, NULL};
     int timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : TIMEOUT_MS;
     struct sending sending = {
         .method = request->method,
@@ -372,7 +374,7 @@ int cluster_call(struct cluster *cluster, const struct cluster_request *request,
     if (result == 0) {
         result = try_until_done(cluster, &sending, &answer, err);
         if (result == 0)
-            result = read_answer(&sending, &answer, out, err);
+            result = read_answer(request, &answer, out, err);
         leave(cluster);
     }
     if (sending.body && answer.body.data)

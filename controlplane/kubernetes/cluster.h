@@ -55,6 +55,9 @@ struct cluster_request {
     const char *query;           /* "fieldManager=dispatchd", already escaped; NULL */
     const cJSON *body;           /* NULL; borrowed */
     const char *content_type;    /* NULL: application/json */
+    const char *accept;          /* what is wanted of the answer; NULL: application/json */
+    const char *const *left_out; /* members of the answer's that aren't wanted
+                                    (json_parse_without); NULL: none */
     int timeout_ms;              /* 0: 15 000 */
     size_t answer_max_bytes;     /* 0: 32 MiB */
     const volatile bool *cancel; /* set to end the call early with ERR_UNAVAILABLE; NULL */

@@ -95,6 +95,7 @@ static cJSON *read_page(struct watch *watch, const char *go_on, struct err *err)
         .path = watch->path,
         .query = query,
         .timeout_ms = LIST_TIMEOUT_MS,
+        .left_out = watch->options.left_out,
         .cancel = &watch->stopping,
     };
     scoped_json page = NULL;
@@ -237,7 +238,8 @@ static int follow(struct watch *watch, struct feed *feed, int *events, struct er
             return result;
         if (size == 0)
             continue;
-        if (watch_event_read(line, size, &event, err) < 0 || take_event(watch, &event, err) < 0)
+        if (watch_event_read(line, size, watch->options.left_out, &event, err) < 0
+            || take_event(watch, &event, err) < 0)
             return -1;
         (*events)++;
     }

@@ -14,10 +14,12 @@
 struct watch;
 
 struct watch_options {
-    struct cluster *cluster;    /* outlives it */
-    const char *path;           /* the collection: "/apis/batch/v1/namespaces/x/jobs" */
-    const char *label_selector; /* not escaped; NULL: all */
-    int relist_every_s;         /* 0: 300 */
+    struct cluster *cluster;     /* outlives it */
+    const char *path;            /* the collection: "/apis/batch/v1/namespaces/x/jobs" */
+    const char *label_selector;  /* not escaped; NULL: all */
+    int relist_every_s;          /* 0: 300 */
+    const char *const *left_out; /* members that objects are given without
+                                    (json_parse_without); outlives it; NULL: none */
 
     /* A list begins: objects not set before on_listed are gone. Pages of a long list arrive as
      * one list; one that breaks off begins again with on_listing. Objects of a list have

@@ -51,9 +51,10 @@ static int read_parts(struct watch_event *event, struct err *err)
     return 0;
 }
 
-int watch_event_read(const char *line, size_t size, struct watch_event *out, struct err *err)
+int watch_event_read(const char *line, size_t size, const char *const *left_out,
+                     struct watch_event *out, struct err *err)
 {
-    struct watch_event event = {.line = json_parse(line, size, err)};
+    struct watch_event event = {.line = json_parse_without(line, size, left_out, err)};
 
     if (!event.line) {
         (void)err_wrap(err, "an event of the watch");

@@ -24,9 +24,9 @@ struct watch_event {
 
 #define scoped_watch_event __attribute__((cleanup(watch_event_done))) struct watch_event
 
-/* ERR_UPSTREAM unless it is one. */
-int watch_event_read(const char *line, size_t size, struct watch_event *out,
-                     struct err *err) CHECKED;
+/* ERR_UPSTREAM unless it is one. `left_out` is json_parse_without's. */
+int watch_event_read(const char *line, size_t size, const char *const *left_out,
+                     struct watch_event *out, struct err *err) CHECKED;
 void watch_event_done(struct watch_event *event);
 
 /* An object's, or a list's; NULL unless it can be used. */

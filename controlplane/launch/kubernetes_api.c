@@ -11,6 +11,10 @@
 
 #define MERGE_PATCH "application/merge-patch+json"
 #define FIELD_MANAGER "fieldManager=dispatchd"
+/* https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches tells it of
+ * GET; the answer to a create is turned into that, too. A server that can't sends it all. */
+#define METADATA_ALONE                                                                         \
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 /* Of short lines this many come for each byte asked for, and some for tiny limits. */
 #define LOG_BYTES_A_LINE 16
 #define LOG_LINES_MIN 64
@@ -61,19 +65,27 @@ static int call(const struct kubernetes_api *api, const struct cluster_request *
 }
 
 static int get(const struct kubernetes_api *api, const char *path, const char *query,
-               cJSON **out, struct err *err)
+               const char *const *left_out, cJSON **out, struct err *err)
 {
-    const struct cluster_request request = {
-        .method = "GET", .path = path, .query = query, .timeout_ms = CALL_MAX_MS};
+    const struct cluster_request request = {.method = "GET",
+                                            .path = path,
+                                            .query = query,
+                                            .left_out = left_out,
+                                            .timeout_ms = CALL_MAX_MS};
 
     return call(api, &request, out, err);
 }
 
+/* Spec and status would only be our own words again, and a Secret's its token. */
 static int create(const struct kubernetes_api *api, const char *path, const cJSON *body,
                   cJSON **out, struct err *err)
 {
-    const struct cluster_request request = {
-        .method = "POST", .path = path, .query = FIELD_MANAGER, .body = body};
+    const struct cluster_request request = {.method = "POST",
+                                            .path = path,
+                                            .query = FIELD_MANAGER,
+                                            .body = body,
+                                            .accept = METADATA_ALONE,
+                                            .left_out = kubernetes_facts_not_of_job};
 
     if (cluster_call(api->cluster, &request, out, err) < 0)
         return -1;
@@ -82,7 +94,8 @@ static int create(const struct kubernetes_api *api, const char *path, const cJSO
 }
 
 static int patch_at(const struct kubernetes_api *api, const char *collection, const char *name,
-                    const cJSON *patch, cJSON **out, struct err *err)
+                    const cJSON *patch, const char *const *left_out, cJSON **out,
+                    struct err *err)
 {
     scoped_str path = xasprintf("%s/%s", collection, name);
     const struct cluster_request request = {.method = "PATCH",
@@ -90,6 +103,7 @@ static int patch_at(const struct kubernetes_api *api, const char *collection, co
                                             .query = FIELD_MANAGER,
                                             .body = patch,
                                             .content_type = MERGE_PATCH,
+                                            .left_out = left_out,
                                             .timeout_ms = CALL_MAX_MS};
 
     return call(api, &request, out, err);
@@ -99,13 +113,20 @@ static int patch_at(const struct kubernetes_api *api, const char *collection, co
 
 int kubernetes_api_probe(const struct kubernetes_api *api, struct err *err)
 {
-    return get(api, api->jobs, "limit=1", NULL, err);
+    return get(api, api->jobs, "limit=1", NULL, NULL, err);
 }
 
 int kubernetes_api_create_job(const struct kubernetes_api *api, const cJSON *job, cJSON **out,
                               struct err *err)
 {
-    return create(api, api->jobs, job, out, err);
+    const cJSON *spec = json_get(job, "spec");
+
+    if (create(api, api->jobs, job, out, err) < 0)
+        return -1;
+    if (!json_get(*out, "spec"))
+        (void)cJSON_AddItemToObject(
+            *out, "spec", jobj({"suspend", jtrue(json_get_bool(spec, "suspend", false))}));
+    return 0;
 }
 
 int kubernetes_api_get_job(const struct kubernetes_api *api, const char *ref, cJSON **out,
@@ -113,13 +134,13 @@ int kubernetes_api_get_job(const struct kubernetes_api *api, const char *ref, cJ
 {
     scoped_str path = xasprintf("%s/%s", api->jobs, ref);
 
-    return get(api, path, NULL, out, err);
+    return get(api, path, NULL, kubernetes_facts_not_of_job, out, err);
 }
 
 int kubernetes_api_patch_job(const struct kubernetes_api *api, const char *ref,
                              const cJSON *patch, cJSON **out, struct err *err)
 {
-    return patch_at(api, api->jobs, ref, patch, out, err);
+    return patch_at(api, api->jobs, ref, patch, kubernetes_facts_not_of_job, out, err);
 }
 
 int kubernetes_api_delete_job(const struct kubernetes_api *api, const char *ref,
@@ -157,13 +178,13 @@ int kubernetes_api_list_pods(const struct kubernetes_api *api, struct id run, in
                   text, attempt);
     escaped = net_escape(selector);
     query = xasprintf("labelSelector=%s", escaped);
-    return get(api, api->pods, query, out, err);
+    return get(api, api->pods, query, kubernetes_facts_not_of_pod, out, err);
 }
 
 int kubernetes_api_patch_pod(const struct kubernetes_api *api, const char *name,
                              const cJSON *patch, cJSON **out, struct err *err)
 {
-    return patch_at(api, api->pods, name, patch, out, err);
+    return patch_at(api, api->pods, name, patch, kubernetes_facts_not_of_pod, out, err);
 }
 
 struct tail {
@@ -230,7 +251,7 @@ int kubernetes_api_refusal(const struct kubernetes_api *api, const char *job_uid
     const cJSON *newest = NULL;
     const cJSON *event;
 
-    if (get(api, api->events, query, &list, err) < 0)
+    if (get(api, api->events, query, NULL, &list, err) < 0)
         return -1;
     cJSON_ArrayForEach(event, json_get(list, "items"))
     {

@@ -39,6 +39,8 @@ void kubernetes_api_done(struct kubernetes_api *api);
 /* May we look at Jobs at all? */
 int kubernetes_api_probe(const struct kubernetes_api *api, struct err *err) CHECKED;
 
+/* Jobs and pods come without what kubernetes_facts.h doesn't look at; a Job made with its
+ * metadata and no more of its spec than `suspend`. */
 int kubernetes_api_create_job(const struct kubernetes_api *api, const cJSON *job, cJSON **out,
                               struct err *err) CHECKED;
 int kubernetes_api_get_job(const struct kubernetes_api *api, const char *ref, cJSON **out,

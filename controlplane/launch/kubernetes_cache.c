@@ -443,6 +443,7 @@ void kubernetes_cache_hear_jobs(struct kubernetes_cache *cache, struct watch_opt
     out->on_set = on_job_set;
     out->on_deleted = on_job_deleted;
     out->on_listed = on_jobs_listed;
+    out->left_out = kubernetes_facts_not_of_job;
     out->ctx = &cache->jobs;
 }
 
@@ -452,6 +453,7 @@ void kubernetes_cache_hear_pods(struct kubernetes_cache *cache, struct watch_opt
     out->on_set = on_pod_set;
     out->on_deleted = on_pod_deleted;
     out->on_listed = on_pods_listed;
+    out->left_out = kubernetes_facts_not_of_pod;
     out->ctx = &cache->pods;
 }
 

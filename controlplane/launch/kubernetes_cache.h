@@ -20,7 +20,7 @@ struct kubernetes_cache *kubernetes_cache_new(const char *container,
 void kubernetes_cache_free(struct kubernetes_cache *cache);
 DEFINE_SCOPED(kubernetes_cache)
 
-/* Fills the functions and the context of a watch's options. */
+/* Fills the functions, their context and what they don't look at into a watch's options. */
 void kubernetes_cache_hear_jobs(struct kubernetes_cache *cache, struct watch_options *out);
 void kubernetes_cache_hear_pods(struct kubernetes_cache *cache, struct watch_options *out);
 

@@ -9,6 +9,9 @@
 
 #define SIGNALS_MAX 64
 
+const char *const kubernetes_facts_not_of_job[] = {"managedFields", "template", NULL};
+const char *const kubernetes_facts_not_of_pod[] = {"managedFields", "spec", NULL};
+
 /* --- Reading -------------------------------------------------------------------------- */
 
 static void keep(char *out, size_t size, const char *text)

@@ -70,6 +70,11 @@ struct kubernetes_pod_facts {
     char detail[KUBERNETES_DETAIL_SIZE];
 };
 
+/* Most of a Job's and of a pod's bytes, and nothing that is looked at here: for
+ * json_parse_without. */
+extern const char *const kubernetes_facts_not_of_job[];
+extern const char *const kubernetes_facts_not_of_pod[];
+
 void kubernetes_facts_of_job(const cJSON *job, struct kubernetes_job_facts *out);
 /* `container`: the name of the runner's. */
 void kubernetes_facts_of_pod(const cJSON *pod, const char *container,

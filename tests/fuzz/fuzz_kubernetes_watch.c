@@ -14,6 +14,7 @@
 /* What was read, in words. */
 static bool read_lines(struct lines *lines, struct buf *out)
 {
+    static const char *const left_out[] = {"managedFields", "spec", NULL};
     const char *line;
     size_t size;
     int result;
@@ -22,7 +23,7 @@ static bool read_lines(struct lines *lines, struct buf *out)
     while ((result = lines_next(lines, LINE_MAX_BYTES, &line, &size, &err)) == 1) {
         scoped_watch_event event = {0};
 
-        if (watch_event_read(line, size, &event, &err) < 0)
+        if (watch_event_read(line, size, left_out, &event, &err) < 0)
             buf_append_str(out, "bad\n");
         else
             buf_printf(out, "%d %s\n", event.type,

@@ -218,7 +218,8 @@ class Handler(BaseHTTPRequestHandler):
             if request.sub == "log":
                 self.send_log(request)
                 return 200, None, []
-            return *self.cluster.api.answer(request), request.warnings
+            code, document = self.cluster.api.answer(request)
+            return code, self.as_accepted(document), request.warnings
         except (status.Refused, status.PlainRefused) as refused:
             return refused.code, refused, []
         except (Dropped, OSError):
@@ -249,6 +250,15 @@ class Handler(BaseHTTPRequestHandler):
         if not any(kind in wanted for kind in ("*/*", "application/*", JSON)):
             raise status.Refused(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable "
                                  f"representations: {JSON}, {JSON};stream=watch", {})
+
+    def as_accepted(self, document):
+        """One object, whole or its metadata alone."""
+        wanted = self.headers.get("Accept", "").partition(",")[0]
+        if "as=PartialObjectMetadata" not in wanted or document.get("kind") == "Status" \
+                or "items" in document:
+            return document
+        return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+                "metadata": document["metadata"]}
 
     # --- Answers ---
 

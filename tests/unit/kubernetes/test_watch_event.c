@@ -29,7 +29,8 @@ static void test_each_type_is_told_apart(void **state)
         scoped_watch_event event = {0};
         struct err err = {0};
 
-        assert_ok(watch_event_read(cases[i].line, strlen(cases[i].line), &event, &err), err);
+        assert_ok(watch_event_read(cases[i].line, strlen(cases[i].line), NULL, &event, &err),
+                  err);
         assert_int_equal(event.type, cases[i].type);
         assert_non_null(event.object);
         if (cases[i].version)
@@ -62,7 +63,7 @@ static void test_anything_else_is_refused(void **state)
         scoped_watch_event event = {0};
         struct err err = {0};
 
-        assert_int_equal(watch_event_read(lines[i], strlen(lines[i]), &event, &err), -1);
+        assert_int_equal(watch_event_read(lines[i], strlen(lines[i]), NULL, &event, &err), -1);
         assert_int_equal(err.kind, ERR_UPSTREAM);
         assert_null(event.line);
     }
