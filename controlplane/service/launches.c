@@ -214,6 +214,23 @@ struct launch *launches_again(struct launches *launches, int64_t now_ms, bool un
     return found;
 }
 
+/* Called with the lock. */
+static void let_wait(struct launches *launches, struct launch *launch)
+{
+    launch->in_hand = false;
+    launches->in_hand--;
+    launches->waiting++;
+    launches->parked += is_parked(launch);
+}
+
+void launches_park(struct launches *launches, struct launch *launch, int64_t now_ms)
+{
+    (void)pthread_mutex_lock(&launches->lock);
+    launch->next_ms = now_ms;
+    let_wait(launches, launch);
+    (void)pthread_mutex_unlock(&launches->lock);
+}
+
 void launches_missed(struct launches *launches, struct launch *launch, const struct err *err,
                      int64_t now_ms)
 {
@@ -222,10 +239,7 @@ void launches_missed(struct launches *launches, struct launch *launch, const str
         close_for_a_while(launches, err, now_ms);
     /* One that is never answered shouldn't hold up the others for ever. */
     launch->next_ms = err->kind == ERR_TIMEOUT ? now_ms + pause_ms(launch->asked) : now_ms;
-    launch->in_hand = false;
-    launches->in_hand--;
-    launches->waiting++;
-    launches->parked += is_parked(launch);
+    let_wait(launches, launch);
     (void)pthread_mutex_unlock(&launches->lock);
 }
 

@@ -36,7 +36,7 @@ struct launch {
     int asked;      /* for the how-manieth time */
     bool may_exist; /* a start of it went unanswered */
     bool in_hand;
-    int64_t next_ms; /* monotonic; while it waits */
+    int64_t next_ms; /* monotonic; while it waits, and since when it waited; 0: it never has */
     uint64_t round;
     struct launch *next;
 };
@@ -88,6 +88,8 @@ size_t launches_in_hand(struct launches *launches);
  * here. Takes both; in the caller's hand. */
 struct launch *launches_begin(struct launches *launches, struct run *run,
                               struct secret *task_token) CHECKED;
+/* One just begun for which there is no thread yet: parked, due at once. */
+void launches_park(struct launches *launches, struct launch *launch, int64_t now_ms);
 /* One of the last process, which may have got as far as its job. It waits, due at once. */
 void launches_resume(struct launches *launches, struct run *run, struct secret *task_token);
 void launches_none(struct launches *launches); /* nothing was there to ask for */

@@ -33,6 +33,7 @@
 #include "service/state.h"
 #include "service/take.h"
 
+#define WAITED_MS 100
 #define LAUNCH_FAILURES_MAX 3
 #define LAUNCH_RETRY_FIRST_MS 1000
 #define BACKEND_MARGIN_S 60
@@ -302,13 +303,20 @@ static void give_up(struct service *service, struct backend *backend, struct lau
     launches_settled(&backend->launches, launch, false);
 }
 
+/* Since it was taken, or last asked for. One that a thread had to come for goes at once. */
+static bool has_waited(const struct launch *launch)
+{
+    return launch->asked > 0
+           || (launch->next_ms && clock_monotonic_ms() - launch->next_ms > WAITED_MS);
+}
+
 /* Takes the launch. */
 static void ask(struct service *service, struct backend *backend, struct launch *launch)
 {
     struct err err = {0};
     scoped_str ref = NULL;
 
-    if (launch->asked > 0 && !is_wanted(service, backend, launch)) {
+    if (has_waited(launch) && !is_wanted(service, backend, launch)) {
         give_up(service, backend, launch);
         return;
     }

@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 
 /* What the files of this folder share; nobody outside includes it. */
-#define LAUNCH_THREADS 8 /* for each backend; no more of them wait for one */
+#define LAUNCH_THREADS 12 /* for each backend: half as many again as it has connections */
 #define CHANGES_MAX 4096
 
 struct job_change {

@@ -13,6 +13,8 @@
 
 #define STORE_RETRY_MS 1000
 #define AGAIN_NOW 0
+/* As many more are taken with one as there are threads to launch them. */
+#define TAKE_AHEAD (LAUNCH_THREADS - 1)
 
 struct admission_run take_place_of(struct service *service, const struct run *run)
 {
@@ -25,15 +27,20 @@ struct admission_run take_place_of(struct service *service, const struct run *ru
 
 /* --- Choosing ----------------------------------------------------------------------------- */
 
-bool take_has_worker(struct service *service)
+/* INT64_MAX where there is no limit. */
+static int64_t workers_left(struct service *service)
 {
     int64_t limit = service->config->max_workers;
-
     int64_t parked = 0;
 
     for (size_t i = 0; limit && i < service->backends.count; i++)
         parked += (int64_t)launches_parked(&service->backends.all[i].launches);
-    return !limit || atomic_load(&service->active) - parked < limit;
+    return limit ? limit - (atomic_load(&service->active) - parked) : INT64_MAX;
+}
+
+bool take_has_worker(struct service *service)
+{
+    return workers_left(service) > 0;
 }
 
 static struct run *store_failed(const struct err *err, int64_t *out_wait_ms)
@@ -111,26 +118,6 @@ static struct run *choose(struct service *service, int64_t now_ms, int64_t *out_
 
 /* --- Taking ------------------------------------------------------------------------------- */
 
-/* The store's part: on -1 nothing was taken. */
-static int write_take(struct service *service, const struct launch *launch, int64_t now_ms,
-                      struct err *err)
-{
-    const struct run *run = launch->run;
-    uint8_t hash[SHA256_SIZE];
-    int attempt;
-
-    token_hash(secret_reveal(launch->task_token), hash);
-    if (run_store_launch(service->db, run->id, run->launcher, hash,
-                         now_ms + service->config->claim_timeout_s * 1000, &attempt, err)
-        < 0)
-        return -1;
-    if (attempt != run->attempt) /* only takes count attempts, one at a time */
-        log_error("a run's attempt is not the one expected", KV("attempt", attempt));
-    atomic_fetch_sub(&service->pending, 1);
-    atomic_fetch_add(&service->active, 1);
-    return 0;
-}
-
 static void not_taken(struct service *service, struct id id, const struct err *err,
                       int64_t *out_wait_ms)
 {
@@ -168,14 +155,135 @@ static struct backend *backend_for(struct service *service, const struct run *ru
     return backend;
 }
 
+/* As it will be once the store has it. */
+static struct launch *begin(struct service *service, struct backend *backend, struct run *taken)
+{
+    scoped(run) run = taken;
+    struct secret *token;
+
+    run->status = RUN_LAUNCHING;
+    run->attempt++;
+    free(run->launcher);
+    run->launcher = xstrdup(backend->name);
+    token = task_token_derive(run->id, run->attempt, service->token_key);
+    return launches_begin(&backend->launches, TAKE(run), token);
+}
+
+/* Those that go in one commit: the first is whose turn it is. */
+struct taking {
+    struct launch *launches[1 + TAKE_AHEAD];
+    struct backend *backends[1 + TAKE_AHEAD];
+    size_t count;
+};
+
+static void add(struct service *service, struct taking *taking, struct backend *backend,
+                struct run *run)
+{
+    taking->backends[taking->count] = backend;
+    taking->launches[taking->count++] = begin(service, backend, run);
+}
+
+/* How many there are workers for beside the one whose turn it is. */
+static int64_t workers_ahead(struct service *service)
+{
+    int64_t left = workers_left(service) - 1;
+
+    return left < TAKE_AHEAD ? left : TAKE_AHEAD;
+}
+
+/* Behind a run that nothing but a worker was wanted for mostly stand others like it: a commit
+ * for each would cost more than its start. Up to the first that is otherwise. */
+static void add_following(struct service *service, struct taking *taking, struct id after)
+{
+    int64_t limit = workers_ahead(service);
+    struct err ignored = {0};
+    struct run_page page = {0};
+    bool go_on = true;
+
+    if (limit < 1 || atomic_load(&service->pending) < 2
+        || run_store_pending_after(service->db, after, (int)limit, &page, &ignored) < 0)
+        return;
+    for (size_t i = 0; i < page.n_runs && go_on; i++) {
+        struct admission_run waiting = take_place_of(service, page.runs[i]);
+        struct backend *backend = waiting.route.at == BACKEND_NONE
+                                      ? NULL
+                                      : backends_ready(&service->backends, waiting.route);
+
+        go_on = backend && !admission_concerns(service->admission, &waiting);
+        if (go_on)
+            add(service, taking, backend, TAKE(page.runs[i]));
+    }
+    run_page_done(&page);
+}
+
+/* The store's part: on -1 nothing was taken. */
+static int write_taking(struct service *service, const struct taking *taking, int64_t now_ms,
+                        struct run_take *takes, struct err *err)
+{
+    uint8_t hashes[ARRAY_SIZE(taking->launches)][SHA256_SIZE];
+
+    for (size_t i = 0; i < taking->count; i++) {
+        const struct launch *launch = taking->launches[i];
+
+        token_hash(secret_reveal(launch->task_token), hashes[i]);
+        takes[i] = (struct run_take){
+            .id = launch->run->id,
+            .launcher = launch->run->launcher,
+            .token_hash = hashes[i],
+            .deadline_ms = now_ms + service->config->claim_timeout_s * 1000,
+        };
+    }
+    return run_store_launch_all(service->db, takes, taking->count, err);
+}
+
+static bool is_taken(struct service *service, const struct launch *launch,
+                     const struct run_take *take)
+{
+    if (!take->out_attempt)
+        return false;
+    if (take->out_attempt
+        != launch->run->attempt) /* only takes count attempts, one at a time */
+        log_error("a run's attempt is not the one expected", KV("attempt", take->out_attempt));
+    atomic_fetch_sub(&service->pending, 1);
+    atomic_fetch_add(&service->active, 1);
+    return true;
+}
+
+/* The first of them, in the caller's hand; the others wait for a thread. */
+static struct launch *finish(struct service *service, const struct taking *taking,
+                             int64_t now_ms, int64_t *out_wait_ms)
+{
+    struct run_take takes[ARRAY_SIZE(taking->launches)];
+    struct launch *first = NULL;
+    struct err err = {0};
+    int result = write_taking(service, taking, now_ms, takes, &err);
+
+    for (size_t i = taking->count; i-- > 0;) {
+        struct launches *launches = &taking->backends[i]->launches;
+        struct launch *launch = taking->launches[i];
+        struct id id = launch->run->id;
+
+        if (result == 0 && is_taken(service, launch, &takes[i])) {
+            if (i == 0)
+                first = launch;
+            else
+                launches_park(launches, launch, clock_monotonic_ms());
+            continue;
+        }
+        launches_settled(launches, launch, false);
+        if (i == 0)
+            not_taken(service, id, result < 0 ? &err : &takes[i].out_why, out_wait_ms);
+    }
+    return first;
+}
+
 struct launch *take_next(struct service *service, int64_t *out_wait_ms)
 {
-    struct err err = {0};
     int64_t now_ms = clock_steady_ms();
+    struct taking taking = {0};
     struct backend *backend;
-    struct launch *launch;
-    struct secret *token;
     scoped(run) run = NULL;
+    bool alone;
     struct id id;
 
     *out_wait_ms = -1;
@@ -192,17 +300,11 @@ struct launch *take_next(struct service *service, int64_t *out_wait_ms)
         *out_wait_ms = AGAIN_NOW;
         return NULL;
     }
-    run->status = RUN_LAUNCHING;
-    run->attempt++;
-    free(run->launcher);
-    run->launcher = xstrdup(backend->name);
-    token = task_token_derive(run->id, run->attempt, service->token_key);
-    launch = launches_begin(&backend->launches, TAKE(run), token);
-    if (write_take(service, launch, now_ms, &err) == 0)
-        return launch;
-    launches_settled(&backend->launches, launch, false);
-    not_taken(service, id, &err, out_wait_ms);
-    return NULL;
+    alone = run->not_before_ms != 0;
+    add(service, &taking, backend, TAKE(run));
+    if (!alone)
+        add_following(service, &taking, id);
+    return finish(service, &taking, now_ms, out_wait_ms);
 }
 
 /* --- At the start ------------------------------------------------------------------------- */

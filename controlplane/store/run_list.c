@@ -203,6 +203,26 @@ struct run *run_store_next_pending(struct db *db, int64_t now_ms, int64_t *out_n
     return run;
 }
 
+static int pending_after_read(struct db_conn *conn, void *ctx, struct err *err)
+{
+    struct question *question = ctx;
+
+    return collect(conn,
+                   db_query(conn, err,
+                            "SELECT key FROM run WHERE status = 'pending'"
+                            " AND not_before_ms IS NULL AND key > ?1 ORDER BY key LIMIT ?2",
+                            B(question->after), B(question->limit)),
+                   question, err);
+}
+
+int run_store_pending_after(struct db *db, struct id after, int limit, struct run_page *out,
+                            struct err *err)
+{
+    struct question question = {.after = after.key, .limit = limit};
+
+    return ask(db, pending_after_read, &question, out, err);
+}
+
 /* --- Under way ---------------------------------------------------------------------------- */
 
 static int due_read(struct db_conn *conn, void *ctx, struct err *err)

@@ -101,37 +101,71 @@ static bool is_current(const struct state *state, int attempt)
 
 /* --- Launching ---------------------------------------------------------------------------- */
 
-static int launch_write(struct db_conn *conn, void *ctx, struct err *err)
+struct takes {
+    struct run_take *all;
+    size_t count;
+};
+
+/* The others are taken all the same. */
+static int not_taken(struct db_conn *conn, struct run_take *take, struct err *err)
 {
-    struct move *move = ctx;
+    (void)refuse_move(conn, take->id, &take->out_why);
+    if (take->out_why.kind == ERR_CONFLICT || take->out_why.kind == ERR_NOT_FOUND)
+        return 0;
+    *err = take->out_why;
+    return -1;
+}
+
+static int take_one(struct db_conn *conn, struct run_take *take, struct err *err)
+{
     scoped(stmt) st =
         db_query(conn, err,
                  "UPDATE run SET status = 'launching', attempt = attempt + 1, launcher = ?3,"
                  " task_token_hash = ?4, deadline_ms = ?5, not_before_ms = NULL,"
                  " job_ref = NULL, runner_id = NULL"
                  " WHERE key = ?1 AND tail = ?2 AND status = 'pending' RETURNING attempt",
-                 B(move->id.key), B(move->id.tail), B(move->text),
-                 run_row_hash(move->token_hash), B_INT0(move->deadline_ms));
+                 B(take->id.key), B(take->id.tail), B(take->launcher),
+                 run_row_hash(take->token_hash), B_INT0(take->deadline_ms));
     int row = st ? stmt_step(st, err) : -1;
 
     if (row == 1)
-        move->out_attempt = (int)stmt_int(st, 0);
-    else if (row == 0)
-        return refuse_move(conn, move->id, err);
-    return row < 0 ? -1 : 0;
+        take->out_attempt = (int)stmt_int(st, 0);
+    return row == 0 ? not_taken(conn, take, err) : row < 0 ? -1 : 0;
+}
+
+static int launch_write(struct db_conn *conn, void *ctx, struct err *err)
+{
+    const struct takes *takes = ctx;
+
+    for (size_t i = 0; i < takes->count; i++)
+        if (take_one(conn, &takes->all[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+int run_store_launch_all(struct db *db, struct run_take *takes, size_t n_takes, struct err *err)
+{
+    struct takes all = {.all = takes, .count = n_takes};
+
+    if (check_move(RUN_PENDING, RUN_LAUNCHING, err) < 0)
+        return -1;
+    return db_write(db, launch_write, &all, err);
 }
 
 int run_store_launch(struct db *db, struct id id, const char *launcher,
                      const uint8_t token_hash[SHA256_SIZE], int64_t deadline_ms,
                      int *out_attempt, struct err *err)
 {
-    struct move move = {
-        .id = id, .text = launcher, .token_hash = token_hash, .deadline_ms = deadline_ms};
+    struct run_take take = {
+        .id = id, .launcher = launcher, .token_hash = token_hash, .deadline_ms = deadline_ms};
 
-    if (check_move(RUN_PENDING, RUN_LAUNCHING, err) < 0
-        || db_write(db, launch_write, &move, err) < 0)
+    if (run_store_launch_all(db, &take, 1, err) < 0)
         return -1;
-    *out_attempt = move.out_attempt;
+    if (!take.out_attempt) {
+        *err = take.out_why;
+        return -1;
+    }
+    *out_attempt = take.out_attempt;
     return 0;
 }
 

@@ -76,6 +76,10 @@ int run_store_newest_key(struct db *db, int64_t *out, struct err *err) CHECKED;
 struct run *run_store_next_pending(struct db *db, int64_t now_ms, int64_t *out_next_ms,
                                    struct err *err) CHECKED;
 
+/* Those never tried that come after `after`, oldest first, up to `limit`. */
+int run_store_pending_after(struct db *db, struct id after, int limit, struct run_page *out,
+                            struct err *err) CHECKED;
+
 /* Up to `limit` runs of non-terminal states whose deadline_ms has come by now_ms; and every
  * launching or running one, oldest key first after `after`. */
 int run_store_due(struct db *db, int64_t now_ms, int limit, struct run_page *out,
@@ -93,6 +97,19 @@ int run_store_active(struct db *db, struct id after, int limit, struct run_page 
 int run_store_launch(struct db *db, struct id id, const char *launcher,
                      const uint8_t token_hash[SHA256_SIZE], int64_t deadline_ms,
                      int *out_attempt, struct err *err) CHECKED;
+
+/* The same for several in one commit. Each that is not pending any more is left out: its
+ * out_attempt stays 0 and out_why says ERR_CONFLICT or ERR_NOT_FOUND. On -1 none was taken. */
+struct run_take {
+    struct id id;
+    const char *launcher;
+    const uint8_t *token_hash; /* SHA256_SIZE bytes */
+    int64_t deadline_ms;
+    int out_attempt;
+    struct err out_why;
+};
+int run_store_launch_all(struct db *db, struct run_take *takes, size_t n_takes,
+                         struct err *err) CHECKED;
 
 /* Where the job of that attempt is. ERR_CONFLICT when it is no longer that attempt. */
 int run_store_set_job(struct db *db, struct id id, int attempt, const char *job_ref,

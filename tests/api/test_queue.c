@@ -284,6 +284,84 @@ static void test_what_waits_its_turn_waits_on_after_a_restart(void **state)
         free(ids[i]);
 }
 
+static void launch_three(struct test_server *server)
+{
+    server->config.max_workers = 3;
+}
+
+#define MANY 10
+
+static void queue_many(struct test_server *server, char *ids[MANY])
+{
+    scoped_str token = test_server_token(server, "octo/a");
+
+    for (size_t i = 0; i < MANY; i++)
+        ids[i] = test_server_dispatch(server, token, "silent");
+}
+
+/* Of those queued, so many have a job, and so many aren't taken. */
+static size_t n_started(struct test_server *server, char *const ids[MANY],
+                        size_t *out_n_pending)
+{
+    size_t count = 0;
+
+    *out_n_pending = 0;
+
+    for (size_t i = 0; i < MANY; i++) {
+        struct err err = {0};
+        struct id id;
+
+        assert_true(id_parse(ids[i], &id));
+        scoped(run) run = run_store_load(server->db, id, &err);
+
+        assert_made(run, err);
+        assert_true(run->status == RUN_PENDING || run->status == RUN_LAUNCHING);
+        assert_true(run->attempt == (run->status == RUN_LAUNCHING));
+        count += run->job_ref != NULL;
+        *out_n_pending += run->status == RUN_PENDING;
+    }
+    return count;
+}
+
+static void forget(char *ids[MANY])
+{
+    for (size_t i = 0; i < MANY; i++)
+        free(ids[i]);
+}
+
+static void test_what_is_queued_is_taken_together(void **state)
+{
+    scoped(test_server) server =
+        test_server_new(&(struct test_server_options){.max_workers = -1});
+    struct db_stats stats;
+    size_t n_pending;
+    char *ids[MANY];
+
+    (void)state;
+    queue_many(server, ids);
+    test_server_restart_with(server, launch_all);
+    wait_until(n_started(server, ids, &n_pending) == MANY, SOON_MS);
+    db_stats(server->db, &stats);
+    /* One for each job that has started; the takes, which would be as many again; the start. */
+    assert_in_range(stats.writes, MANY, MANY + MANY / 2);
+    forget(ids);
+}
+
+static void test_no_more_are_taken_together_than_there_are_workers(void **state)
+{
+    scoped(test_server) server =
+        test_server_new(&(struct test_server_options){.max_workers = -1});
+    size_t n_pending;
+    char *ids[MANY];
+
+    (void)state;
+    queue_many(server, ids);
+    test_server_restart_with(server, launch_three);
+    wait_until(n_started(server, ids, &n_pending) == 3, SOON_MS);
+    assert_int_equal(n_pending, MANY - 3);
+    forget(ids);
+}
+
 /* Queued without a limit, launched under one. */
 static void test_a_limit_that_is_new_holds_for_what_was_queued_before(void **state)
 {
@@ -339,6 +417,8 @@ TEST_MAIN(cmocka_unit_test(test_higher_priorities_are_started_first),
           cmocka_unit_test(test_integration_tokens_runs_count_too),
           cmocka_unit_test(test_a_named_branch_has_one_run_at_a_time),
           cmocka_unit_test(test_what_waits_its_turn_waits_on_after_a_restart),
+          cmocka_unit_test(test_what_is_queued_is_taken_together),
+          cmocka_unit_test(test_no_more_are_taken_together_than_there_are_workers),
           cmocka_unit_test(test_a_limit_that_is_new_holds_for_what_was_queued_before),
           cmocka_unit_test(test_one_that_waits_its_turn_gives_up_in_time),
           cmocka_unit_test(test_a_failed_launch_gives_its_place_to_the_next))

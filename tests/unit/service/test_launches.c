@@ -226,6 +226,26 @@ static void test_so_many_wait_and_no_more_are_taken(void **state)
     assert_true(full);
 }
 
+static void test_one_taken_ahead_waits_for_a_thread_and_keeps_no_worker(void **state)
+{
+    scoped(launches) launches = launches_new();
+    struct launch *ahead = begin(launches);
+    int64_t wait_ms;
+    bool full;
+
+    (void)state;
+    ahead->asked = 0;
+    launches_park(launches, ahead, NOW_MS);
+    assert_int_equal(launches_in_hand(launches), 0);
+    assert_int_equal(launches_parked(launches), 1);
+    assert_true(launches_has(launches, ahead->run->id, 1));
+    assert_null(launches_again(launches, NOW_MS, false, &wait_ms, &full));
+    assert_ptr_equal(launches_again(launches, NOW_MS, true, &wait_ms, &full), ahead);
+    assert_int_equal(launches_in_hand(launches), 1);
+    assert_int_equal(launches_parked(launches), 0);
+    assert_false(launches_paused(launches, NULL, 0));
+}
+
 static void test_a_launch_is_known_until_it_is_settled(void **state)
 {
     scoped(launches) launches = launches_new();
@@ -268,5 +288,6 @@ TEST_MAIN(cmocka_unit_test(test_all_pause_when_one_finds_the_backend_away),
           cmocka_unit_test(test_what_waits_comes_in_the_order_it_was_taken),
           cmocka_unit_test(test_an_unanswered_one_waits_by_itself),
           cmocka_unit_test(test_so_many_wait_and_no_more_are_taken),
+          cmocka_unit_test(test_one_taken_ahead_waits_for_a_thread_and_keeps_no_worker),
           cmocka_unit_test(test_a_launch_is_known_until_it_is_settled),
           cmocka_unit_test(test_a_launch_of_the_last_process_is_due_at_once))

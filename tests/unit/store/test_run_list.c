@@ -335,6 +335,28 @@ static void test_a_waiting_run_is_next_when_its_time_has_come(void **state)
     assert_none_until(db, NOW + 100, NOW + 200);
 }
 
+static void test_those_never_tried_follow_in_order(void **state)
+{
+    scoped(db) db = open_memory();
+    struct id first = add_run(db);
+    struct id waiting = add_waiting(db, NOW - 100);
+    struct id second = add_run(db);
+    struct id taken = add_run(db);
+    struct id third = add_run(db);
+    struct run_page page = {0};
+    struct err err = {0};
+
+    (void)state;
+    (void)waiting;
+    (void)launch(db, taken);
+    (void)add_run(db);
+    assert_ok(run_store_pending_after(db, first, 2, &page, &err), err);
+    assert_int_equal(page.n_runs, 2);
+    assert_true(id_equal(page.runs[0]->id, second));
+    assert_true(id_equal(page.runs[1]->id, third));
+    run_page_done(&page);
+}
+
 /* --- Under way ---------------------------------------------------------------------------- */
 
 static void test_due_are_those_whose_deadline_has_come(void **state)
@@ -436,6 +458,7 @@ TEST_MAIN(cmocka_unit_test(test_a_page_is_newest_first_and_names_the_next),
           cmocka_unit_test(test_pages_are_stable_while_runs_come_in),
           cmocka_unit_test(test_the_oldest_pending_run_is_next),
           cmocka_unit_test(test_a_waiting_run_is_next_when_its_time_has_come),
+          cmocka_unit_test(test_those_never_tried_follow_in_order),
           cmocka_unit_test(test_due_are_those_whose_deadline_has_come),
           cmocka_unit_test(test_stale_are_pending_ones_made_before),
           cmocka_unit_test(test_what_has_ended_is_never_due),

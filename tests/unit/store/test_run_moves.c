@@ -120,6 +120,40 @@ static void test_a_run_is_launched_once(void **state)
     assert_int_equal(attempt, 0);
 }
 
+static void test_of_several_taken_at_once_one_that_moved_on_is_left_out(void **state)
+{
+    scoped(db) db = open_memory();
+    struct id ids[] = {add_run(db), add_run(db), add_run(db), {.key = 77, .tail = 7}};
+    struct run_take takes[ARRAY_SIZE(ids)];
+    struct err err = {0};
+
+    (void)state;
+    (void)launch(db, ids[1]);
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
+        takes[i] = (struct run_take){.id = ids[i],
+                                     .launcher = "process",
+                                     .token_hash = some_hash,
+                                     .deadline_ms = NOW + (int64_t)i};
+    assert_ok(run_store_launch_all(db, takes, ARRAY_SIZE(takes), &err), err);
+    for (size_t i = 0; i < 3; i += 2) {
+        scoped(run) run = now_of(db, ids[i]);
+
+        assert_int_equal(takes[i].out_attempt, 1);
+        assert_int_equal(run->status, RUN_LAUNCHING);
+        assert_string_equal(run->launcher, "process");
+        assert_int_equal(run->deadline_ms, NOW + (int64_t)i);
+    }
+    assert_int_equal(takes[1].out_attempt, 0);
+    assert_int_equal(takes[1].out_why.kind, ERR_CONFLICT);
+    assert_string_equal(takes[1].out_why.code, "run_moved_on");
+    assert_int_equal(takes[3].out_attempt, 0);
+    assert_int_equal(takes[3].out_why.kind, ERR_NOT_FOUND);
+    scoped(run) other = now_of(db, ids[1]);
+
+    assert_int_equal(other->attempt, 1);
+    assert_string_not_equal(other->launcher, "process");
+}
+
 static void test_a_requeued_run_waits_and_becomes_a_new_attempt(void **state)
 {
     scoped(db) db = open_memory();
@@ -544,6 +578,7 @@ TEST_MAIN(cmocka_unit_test(test_every_pair_of_states_moves_as_the_table_says),
           cmocka_unit_test(test_an_end_that_is_none_is_refused_before_any_sql),
           cmocka_unit_test(test_a_launch_counts_the_attempt_and_sets_what_it_was_given),
           cmocka_unit_test(test_a_run_is_launched_once),
+          cmocka_unit_test(test_of_several_taken_at_once_one_that_moved_on_is_left_out),
           cmocka_unit_test(test_a_requeued_run_waits_and_becomes_a_new_attempt),
           cmocka_unit_test(test_a_requeue_that_does_not_count_is_no_failure),
           cmocka_unit_test(test_a_requeue_is_for_the_current_attempt),
