@@ -11,8 +11,8 @@
 
 #define MERGE_PATCH "application/merge-patch+json"
 #define FIELD_MANAGER "fieldManager=dispatchd"
-/* https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches tells it of
- * GET; the answer to a create is turned into that, too. A server that can't sends it all. */
+/* https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches tells it
+ * of GET; the answer to a create is turned into that, too. A server that can't sends it all. */
 #define METADATA_ALONE                                                                         \
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 /* Of short lines this many come for each byte asked for, and some for tiny limits. */

@@ -114,6 +114,23 @@ static int64_t count_all(struct test_server *server)
     return all;
 }
 
+static bool has_ended(struct test_server *server, const char *id)
+{
+    const char *status = test_server_status(server, id);
+
+    return strcmp(status, "completed") == 0 || strcmp(status, "stopped") == 0;
+}
+
+static void assert_each_ended_once(struct test_server *server, const struct dispatched *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        wait_until(has_ended(server, all->ids[i]), SOON_MS);
+        assert_int_equal(ends_of(server, all->ids[i]), 1);
+        free(all->ids[i]);
+    }
+    assert_int_equal(count_all(server), all->count);
+}
+
 static void test_a_database_that_gives_up_now_and_then_loses_and_doubles_nothing(void **state)
 {
     scoped(test_server) server =
@@ -125,14 +142,46 @@ static void test_a_database_that_gives_up_now_and_then_loses_and_doubles_nothing
     atomic_store(&shaky, true);
     wait_until(is_enough(server, token, &all), SOON_MS);
     atomic_store(&shaky, false);
-    for (size_t i = 0; i < all.count; i++) {
+    for (size_t i = 0; i < all.count; i++)
         wait_until(strcmp(test_server_status(server, all.ids[i]), "completed") == 0, SOON_MS);
-        assert_int_equal(ends_of(server, all.ids[i]), 1);
-        free(all.ids[i]);
-    }
-    assert_int_equal(count_all(server), all.count);
+    assert_each_ended_once(server, &all);
 }
 
-TEST_MAIN(cmocka_unit_test_setup_teardown(
-    test_a_database_that_gives_up_now_and_then_loses_and_doubles_nothing, watch_all,
-    watch_no_more))
+static void two_at_a_time(struct config *config)
+{
+    config->max_in_flight = 2;
+}
+
+/* Refused, or asked for; of one that has ended too. */
+static void stop_some(struct test_server *server, const struct dispatched *all)
+{
+    for (size_t i = 0; i < all->count; i += 4) {
+        scoped_str path = xasprintf("/api/tasks/%s/stop", all->ids[i]);
+        int status = test_server_call(server, "POST", path, TEST_API_KEY, NULL, NULL, NULL);
+
+        assert_true(status == 202 || status == 409 || status == 503);
+    }
+}
+
+static void test_nor_when_runs_wait_their_turn_and_some_are_stopped(void **state)
+{
+    scoped(test_server) server = test_server_new(
+        &(struct test_server_options){.claim_timeout_s = 20, .configure = two_at_a_time});
+    scoped_str token = test_server_token(server, "octo/hello");
+    struct dispatched all = {0};
+
+    (void)state;
+    atomic_store(&given_up, 0);
+    atomic_store(&shaky, true);
+    wait_until(is_enough(server, token, &all), SOON_MS);
+    stop_some(server, &all);
+    atomic_store(&shaky, false);
+    assert_each_ended_once(server, &all);
+}
+
+TEST_MAIN(
+    cmocka_unit_test_setup_teardown(
+        test_a_database_that_gives_up_now_and_then_loses_and_doubles_nothing, watch_all,
+        watch_no_more),
+    cmocka_unit_test_setup_teardown(test_nor_when_runs_wait_their_turn_and_some_are_stopped,
+                                    watch_all, watch_no_more))
