@@ -7,6 +7,7 @@
 #include "cluster_world.h"
 #include "kubernetes_standin.h"
 #include "launch/job_ref.h"
+#include "launch/kubernetes_api.h"
 
 /* The backend `kubernetes` and an API server that is away, slow, or says no: over the stand-in,
  * which misbehaves as it is told, and with TEST_CLUSTER over a real cluster behind it.
@@ -17,6 +18,39 @@
 static void fault(struct world *world, const char *json)
 {
     kubernetes_standin_post(world->standin, FAULTS, json);
+}
+
+/* --- Starting ------------------------------------------------------------------------------
+ */
+
+static const char suspended[] =
+    "{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\"metadata\":{\"name\":\"a-job\"},"
+    "\"spec\":{\"suspend\":true,\"template\":{\"spec\":{\"restartPolicy\":\"Never\","
+    "\"containers\":[{\"name\":\"a\",\"image\":\"registry.invalid/a:b\"}]}}}}";
+
+static void test_what_is_made_comes_back_as_its_metadata_alone(void **state)
+{
+    scoped(world) world = world_of(state);
+    struct cluster_options options = {.kubeconfig = world->standin->kubeconfig};
+    struct err err = {0};
+    scoped(cluster) cluster = cluster_open(&options, &err);
+    struct kubernetes_api api;
+    scoped_json wanted = json_parse(suspended, strlen(suspended), &err);
+    scoped_json made = NULL;
+
+    assert_made(cluster, err);
+    kubernetes_api_init(&api, cluster, world->standin->namespace);
+    assert_ok(kubernetes_api_create_job(&api, wanted, &made, &err), err);
+    assert_string_equal(json_get_str(made, "kind"), "PartialObjectMetadata");
+    assert_non_null(json_get_str(json_get(made, "metadata"), "uid"));
+    assert_non_null(json_get_str(json_get(made, "metadata"), "resourceVersion"));
+    assert_null(json_get(json_get(made, "metadata"), "managedFields"));
+    assert_null(json_get(made, "status"));
+    assert_true(json_get_bool(json_get(made, "spec"), "suspend", false));
+    assert_ok(kubernetes_api_delete_job(&api, "a-job",
+                                        json_get_str(json_get(made, "metadata"), "uid"), &err),
+              err);
+    kubernetes_api_done(&api);
 }
 
 /* --- Starting against trouble ------------------------------------------------------------- */
@@ -296,6 +330,7 @@ static void test_it_opens_while_the_server_is_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        OVER(kubernetes, test_what_is_made_comes_back_as_its_metadata_alone),
         OVER(kubernetes, test_a_start_whose_answer_is_lost_is_found_again),
         OVER(kubernetes, test_a_busy_server_is_no_failure_of_the_run),
         OVER(kubernetes, test_a_refused_job_is_a_failure),
