@@ -73,6 +73,8 @@ static struct net_lane *take(struct net *net, struct call *call, int64_t until_m
         net_wait_on(&net->lane_free, &net->lock,
                     net_look_again_ms(call->request, now_ms, until_ms));
     }
+    if (!lane && net->free_lane) /* it may have been told of that one: somebody else is, then */
+        (void)pthread_cond_signal(&net->lane_free);
     (void)pthread_mutex_unlock(&net->lock);
     return lane;
 }
