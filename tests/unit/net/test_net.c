@@ -320,19 +320,6 @@ static void *call_many(void *ctx)
     return NULL;
 }
 
-/* Ends when the net does. */
-static void *call_once(void *ctx)
-{
-    struct caller *caller = ctx;
-    struct net_request request = {
-        .method = "GET", .url = caller->url, .timeout_ms = 60000, .retry = NET_ONCE};
-    scoped_net_answer answer = {0};
-    struct err err = {0};
-
-    caller->wrong = net_call(caller->net, &request, &answer, &err) != -1;
-    return NULL;
-}
-
 static void test_many_callers_share_few_connections(void **state)
 {
     scoped_server server;
@@ -748,43 +735,6 @@ static void test_after_stop_no_call_is_made(void **state)
     assert_int_equal(server.connections, 0);
 }
 
-static void test_direct_calls_wait_for_a_connection_no_longer_than_they_may(void **state)
-{
-    static const struct net_options one = {
-        .user_agent = "t", .connections_per_host = 1, .direct = true};
-    scoped_server server;
-    struct canceller holder = {.server = &server};
-    scoped_net_answer answer = {0};
-    struct err err = {0};
-    scoped(net) net = net_new(&one, &err);
-
-    (void)state;
-    assert_made(net, err);
-    server_start(&server, serve_hang, NULL);
-    scoped_str url = server_url(&server, "/");
-    struct caller taker = {.net = net, .url = url};
-    struct net_request request = {.method = "GET",
-                                  .url = url,
-                                  .timeout_ms = 300,
-                                  .retry = NET_ONCE,
-                                  .cancel = &holder.cancel};
-    int64_t began_ms = clock_monotonic_ms();
-
-    assert_int_equal(pthread_create(&taker.thread, NULL, call_once, &taker), 0);
-    while (server.requests == 0)
-        (void)usleep(1000);
-    assert_int_equal(net_call(net, &request, &answer, &err), -1);
-    assert_int_equal(err.kind, ERR_TIMEOUT);
-    assert_true(answer.unsent);
-    assert_in_range(clock_monotonic_ms() - began_ms, 300, 60000);
-    holder.cancel = true;
-    assert_int_equal(net_call(net, &request, &answer, &err), -1);
-    assert_int_equal(err.kind, ERR_UNAVAILABLE);
-    net_stop(net);
-    assert_int_equal(pthread_join(taker.thread, NULL), 0);
-    assert_int_equal(server.requests, 1);
-}
-
 #define BOTH_WAYS(test)                                                                        \
     cmocka_unit_test(test),                                                                    \
     {                                                                                          \
@@ -811,5 +761,4 @@ TEST_MAIN(BOTH_WAYS(test_get_brings_status_headers_and_body),
           BOTH_WAYS(test_an_error_names_the_call_and_hides_the_rest),
           BOTH_WAYS(test_an_error_that_says_the_bearer_back_is_masked),
           BOTH_WAYS(test_a_failure_says_whether_anything_was_sent),
-          BOTH_WAYS(test_after_stop_no_call_is_made),
-          cmocka_unit_test(test_direct_calls_wait_for_a_connection_no_longer_than_they_may))
+          BOTH_WAYS(test_after_stop_no_call_is_made))
